@@ -1,0 +1,1 @@
+"""What crosses a process border: frozen dataclasses, and nothing else."""

@@ -1,0 +1,1 @@
+"""Who may install what, and when: devices, waves, judge, permits, places and the audit log."""

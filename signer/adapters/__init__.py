@@ -1,0 +1,1 @@
+"""Signer: what touches the world on behalf of the ports that `service` declares."""

@@ -1,0 +1,1 @@
+"""Signer: pure rules, values in and values out; no I/O, clock, randomness or logging."""

@@ -1,0 +1,1 @@
+"""Signer: use cases; they hold the clock and the ports, load, decide and write once."""
