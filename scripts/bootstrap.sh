@@ -8,7 +8,9 @@
 # 1. Only wheels whose sha256 stands in the lock are installed.
 # 2. A stamp holds the sum of all that decides the environment: a run that would change nothing does nothing.
 # 3. The stamp is written last, so that a run that was killed is done again.
-# 4. An environment that serves the tests (dev) serves the demo (run) too, and is not taken back.
+# 4. An environment that serves the tests (dev) serves the demo (run) too, and is not taken back. The other way
+#    it is added to, for dev.lock holds every line of run.lock (a test says so); all else is made anew.
+# 5. Two at once wait for each other.
 set -eu
 
 fail() {
@@ -47,7 +49,8 @@ stamp_of() { # the sum of what an environment of this profile is made from
     {
         "$python" -c 'import sys; print(sys.version)'
         pwd
-        cat "requirements/$1.lock" requirements/build.lock pyproject.toml scripts/bootstrap.sh
+        sed '/^\[tool\./,$d' pyproject.toml
+        cat "requirements/$1.lock" requirements/build.lock scripts/bootstrap.sh
     } | sha256sum | cut -d ' ' -f 1
 }
 
@@ -55,19 +58,24 @@ stands() { # whether the environment was made for this profile, and nothing it i
     [ -x "$venv/bin/tidegate" ] && [ "$(cat "$venv/.stamp-$1" 2>/dev/null)" = "$(stamp_of "$1")" ]
 }
 
-make_environment() {
+choose_installer() {
+    "$python" -c 'import venv' 2>/dev/null || fail "$1"
     if "$python" -c 'import ensurepip' 2>/dev/null; then
-        "$python" -m venv --clear "$venv"
         installer=pip
     elif "$python" -m pip --version >/dev/null 2>&1; then
-        "$python" -m venv --clear --without-pip "$venv"
         installer=outer_pip
     elif command -v uv >/dev/null 2>&1; then
-        "$python" -m venv --clear --without-pip "$venv"
         installer=uv
     else
-        fail "this Python has neither ensurepip nor pip, and there is no uv; on Debian: apt-get install -y python3-venv"
+        fail "$1"
     fi
+}
+
+make_environment() {
+    case $installer in
+    pip) "$python" -m venv --clear "$venv" ;;
+    *) "$python" -m venv --clear --without-pip "$venv" ;;
+    esac
 }
 
 install() {
@@ -79,11 +87,18 @@ install() {
 }
 
 python=$(find_python)
+exec 9>.venv.lock
+if command -v flock >/dev/null 2>&1; then
+    flock 9
+fi
 if stands "$profile" || { [ "$profile" = run ] && stands dev; }; then
     exit 0
 fi
+choose_installer "this Python lacks ensurepip, there is no pip and no uv; on Debian: apt-get install -y python3-venv"
 echo "Making $venv with $python from requirements/$profile.lock" >&2
-make_environment
+if ! { [ "$profile" = dev ] && stands run; }; then
+    make_environment
+fi
 install --require-hashes --only-binary=:all: -r "requirements/$profile.lock" -r requirements/build.lock
 install --no-deps --no-build-isolation --editable .
 stamp_of "$profile" >"$venv/.stamp-$profile"
