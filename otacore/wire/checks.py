@@ -3,7 +3,7 @@
 They raise ValueError, which pydantic turns into a validation problem and the charger's strict parser into `Refused`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from otacore.errors import Refused
 from otacore.ids import MAX_INTEGER, require_device_id, require_digest, require_slug, require_version
@@ -53,8 +53,8 @@ def version(value: str) -> None:
     _as_value_error(lambda: require_version(value))
 
 
-def _as_value_error(check: object) -> None:
+def _as_value_error(check: Callable[[], object]) -> None:
     try:
-        check()  # type: ignore[operator]  # always one of the lambdas above
+        check()
     except Refused as error:
         raise ValueError(error.hint) from error
