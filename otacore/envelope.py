@@ -70,6 +70,3 @@ def _envelope(message: SignedMessage) -> Envelope:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise Refused("wire.malformed", "not a signed message") from error
-
-
-

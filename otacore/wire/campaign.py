@@ -1,4 +1,4 @@
-"""Campaign manifests (one small file per rollout, whatever the fleet) and the stop list: signed online by `campaign`."""
+"""Campaign manifests (one small file per rollout, whatever the fleet) and the stop list, signed online."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -119,4 +119,3 @@ class ReportReply:
     counter: int
     accepted: bool
     reason: str
-

@@ -1,4 +1,7 @@
-"""Offline-signed policy of a product: its security floor and its revoked releases. Seeded on the first day, serials rise."""
+"""Offline-signed policy of a product: its security floor and its revoked releases.
+
+Both files exist from the first day and their serials rise.
+"""
 
 from dataclasses import dataclass
 

@@ -45,7 +45,7 @@ class PaceStep:
     share: int
     """Upper bound of the share, an integer of 2^32."""
     named: int
-    """Upper bound of named chargers, counted over all rollouts of the release; 0 is unlimited only with a full share."""
+    """Upper bound of named chargers, counted over all rollouts of the release; a full share makes it moot."""
     hours: int
 
     def __post_init__(self) -> None:

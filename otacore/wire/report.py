@@ -70,7 +70,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class HealthEvent:
-    """Something that a health metric counts. Metric ids are those of the health catalogue (start, h2, h4, h5, h7, h17)."""
+    """Something that a health metric counts; the ids are the health catalogue's (start, h2, h4, h5, h7, h17)."""
 
     metric: str
     ago_ms: int
