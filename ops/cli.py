@@ -1,6 +1,7 @@
 """The door `tidegate`: the one command line of release engineers and operators.
 
-What it is: a door that opens without any extra installed. What it does not do: import a server or signer library before it knows that it is there.
+What it is: a door that opens without any extra installed. What it does not do: import a server or signer library
+before it knows that it is there.
 
 Rules:
 1. A missing extra answers with the pip line that installs it and exit 2.
