@@ -1,6 +1,6 @@
 # Every command of this project. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test lint types imports check fmt lock bench sim docs clean
+.PHONY: help setup dev demo test lint style types imports check fmt lock bench sim docs clean
 
 SHELL := /bin/sh
 PY := .venv/bin/python
@@ -24,7 +24,9 @@ demo: ## Run the main job on this machine: sign, publish, roll out to 200 virtua
 test: dev ## Run the test suite; what this machine lacks is left out and named at the end.
 	@$(PY) -m pytest --numprocesses $(JOBS) --dist loadgroup $(TESTS)
 
-lint: dev types imports ## Style, types and import contracts.
+lint: style types imports ## Style, types and import contracts.
+
+style: dev
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 

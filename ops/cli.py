@@ -1,25 +1,66 @@
 """The door `tidegate`: the one command line of release engineers and operators.
 
-What it is: a door that opens without any extra installed. What it does not do: import a server or signer library
-before it knows that it is there.
+What it is: a table of commands, and the words that find one. What it does not do: the work of any command, or import a
+server or signer library before that command is asked for.
 
 Rules:
-1. A missing extra answers with the pip line that installs it and exit 2.
-2. Whatever needs an extra is imported inside the function that needs it.
+1. A command is a row of `COMMANDS`: a module with `main(arguments) -> int`, and the extra that it needs.
+2. A missing extra answers with the pip line that installs it and exit 2.
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import version
+from types import MappingProxyType
 
 MISUSE_EXIT = 2
+OURS = {"otacore", "signer", "repository", "rollout", "device_client", "ops"}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One word after `tidegate`."""
+
+    summary: str
+    module: str
+    extra: str
+
+
+COMMANDS: Mapping[str, Command] = MappingProxyType({})
+
+
+def main(arguments: Sequence[str] | None = None, *, commands: Mapping[str, Command] = COMMANDS) -> int:
     """Run one command and give its exit status."""
-    parser = argparse.ArgumentParser(prog="tidegate", description="Sign, publish and roll out charger software.")
-    parser.add_argument("--version", action="version", version=f"tidegate {version('tidegate')}")
-    parser.parse_args(arguments)
-    parser.print_help(sys.stderr)
-    return MISUSE_EXIT
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    match words:
+        case ["--version"]:
+            print(f"tidegate {version('tidegate')}")
+            return 0
+        case ["--help" | "-h"]:
+            print(_usage(commands))
+            return 0
+        case [name, *rest] if name in commands:
+            return _run(name, rest, command=commands[name])
+        case _:
+            print(_usage(commands), file=sys.stderr)
+            return MISUSE_EXIT
+
+
+def _run(name: str, arguments: Sequence[str], *, command: Command) -> int:
+    try:
+        door: Callable[[Sequence[str]], int] = import_module(command.module).main
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in OURS:
+            raise
+        print(f"tidegate {name} needs {missing}: pip install 'tidegate[{command.extra}]'", file=sys.stderr)
+        return MISUSE_EXIT
+    return door(arguments)
+
+
+def _usage(commands: Mapping[str, Command]) -> str:
+    rows = [f"  {name:<12} {command.summary}" for name, command in commands.items()]
+    head = ["usage: tidegate [--help] [--version] COMMAND ...", "", "Sign, publish and roll out charger software."]
+    return "\n".join([*head, *(["", *rows] if rows else [])])

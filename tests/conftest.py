@@ -33,7 +33,7 @@ def _sockets(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def firmware_file() -> Path:
-    """Give a third-party firmware file of at least 1 MiB; the test that asks for it is marked needs("firmware-file")."""
+    """Give a third-party firmware file of at least 1 MiB to a test that is marked needs("firmware-file")."""
     file = find_firmware_file()
     assert file is not None, 'mark this test needs("firmware-file")'
     return file
