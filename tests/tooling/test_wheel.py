@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SHIPPED = ("otacore", "signer", "repository", "rollout", "device_client", "ops", "keys_template")
 SERVER_LIBRARIES = {
-    *("alembic", "boto3", "botocore", "celery", "fastapi", "httpx", "kombu", "numpy", "pydantic", "pydantic_settings"),
+    *("alembic", "boto3", "botocore", "celery", "fastapi", "httpx", "httpx2", "kombu", "numpy", "pydantic", "pydantic_settings"),
     *("redis", "rich", "sqlalchemy", "sqlmodel", "starlette", "structlog", "typer", "uvicorn"),
 }
 # Imports every module of the charger and prints what that brought in, and what of the server is there at all.
