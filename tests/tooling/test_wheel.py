@@ -11,9 +11,23 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SHIPPED = ("otacore", "signer", "repository", "rollout", "device_client", "ops", "keys_template")
 SERVER_LIBRARIES = {
-    *("alembic", "boto3", "botocore", "celery", "fastapi", "httpx", "httpx2", "kombu", "numpy", "pydantic", "pydantic_settings"),
-    *("redis", "rich", "sqlalchemy", "sqlmodel", "starlette", "structlog", "typer", "uvicorn"),
+    *(
+        "alembic",
+        "boto3",
+        "botocore",
+        "celery",
+        "fastapi",
+        "httpx",
+        "httpx2",
+        "kombu",
+        "numpy",
+        "pydantic",
+        "pydantic_settings",
+    ),
+    *("pydantic", "pydantic_settings", "redis", "rich", "sqlalchemy", "sqlmodel", "starlette", "structlog"),
+    *("typer", "uvicorn"),
 }
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 # Imports every module of the charger and prints what that brought in, and what of the server is there at all.
 LOOK = """
 import importlib, importlib.util, json, pkgutil, sys
@@ -30,8 +44,8 @@ print(json.dumps({
 """
 
 
-def _run(*command: str | Path, cwd: Path) -> str:
-    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
+def _run(*command: str | Path) -> str:
+    done = subprocess.run([str(part) for part in command], cwd="/", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -40,8 +54,7 @@ def _run(*command: str | Path, cwd: Path) -> str:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel with the backend of the lock, without network."""
     directory = tmp_path_factory.mktemp("wheel")
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--wheel-dir", directory)
-    _run(*pip, "--no-index", "--no-deps", "--no-build-isolation", ROOT, cwd=directory)
+    _run(*PIP, "wheel", "--quiet", "--wheel-dir", directory, "--no-index", "--no-deps", "--no-build-isolation", ROOT)
     (built,) = directory.glob("*.whl")
     return built
 
@@ -65,15 +78,14 @@ def test_the_base_distribution_alone_is_a_charger(wheel: Path, tmp_path: Path) -
     """Otherwise a charger would need, or carry, a web framework or a database library."""
     venv = tmp_path / "empty"
     python = venv / "bin" / "python"
-    _run(sys.executable, "-m", "venv", venv, cwd=tmp_path)
-    install = (python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
-    lock = ROOT / "requirements" / "base.lock"
-    _run(*install, "--require-hashes", "--only-binary=:all:", "-r", lock, cwd=tmp_path)
-    _run(*install, "--no-index", wheel, cwd=tmp_path)
-    _run(python, "-m", "pip", "check", cwd=tmp_path)
-    seen = json.loads(_run(python, "-I", "-c", LOOK, json.dumps(sorted(SERVER_LIBRARIES)), cwd=tmp_path))
+    _run(sys.executable, "-m", "venv", "--without-pip", venv)
+    install = (*PIP, "--python", python, "install", "--quiet")
+    _run(*install, "--require-hashes", "--only-binary=:all:", "-r", ROOT / "requirements" / "base.lock")
+    _run(*install, "--no-index", wheel)
+    _run(*PIP, "--python", python, "check")
+    seen = json.loads(_run(python, "-I", "-c", LOOK, json.dumps(sorted(SERVER_LIBRARIES))))
     assert Path(seen["from"]).is_relative_to(venv)
     assert seen["imported"] == []
     assert seen["installed"] == []
-    assert _run(venv / "bin" / "tidegate-device", "--version", cwd=tmp_path).startswith("tidegate-device ")
-    assert _run(venv / "bin" / "tidegate", "--version", cwd=tmp_path).startswith("tidegate ")
+    assert _run(venv / "bin" / "tidegate-device", "--version").startswith("tidegate-device ")
+    assert _run(venv / "bin" / "tidegate", "--version").startswith("tidegate ")
