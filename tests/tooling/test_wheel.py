@@ -11,21 +11,25 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SHIPPED = ("otacore", "signer", "repository", "rollout", "device_client", "ops", "keys_template")
 SERVER_LIBRARIES = {
-    *(
-        "alembic",
-        "boto3",
-        "botocore",
-        "celery",
-        "fastapi",
-        "httpx",
-        "httpx2",
-        "kombu",
-        "numpy",
-        "pydantic",
-        "pydantic_settings",
-    ),
-    *("pydantic", "pydantic_settings", "redis", "rich", "sqlalchemy", "sqlmodel", "starlette", "structlog"),
-    *("typer", "uvicorn"),
+    "alembic",
+    "boto3",
+    "botocore",
+    "celery",
+    "fastapi",
+    "httpx",
+    "httpx2",
+    "kombu",
+    "numpy",
+    "pydantic",
+    "pydantic_settings",
+    "redis",
+    "rich",
+    "sqlalchemy",
+    "sqlmodel",
+    "starlette",
+    "structlog",
+    "typer",
+    "uvicorn",
 }
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 # Imports every module of the charger and prints what that brought in, and what of the server is there at all.
