@@ -41,6 +41,8 @@ class SimDisk:
     cut_at: int | None = None
     moment: Moment = Moment.BEFORE
     room_bytes: int | None = None
+    bad_places: frozenset[Path] = frozenset()
+    """What is renamed to these names reads back damaged."""
     operations: int = 0
     _next_inode: int = 0
     _names: dict[Path, int] = field(default_factory=dict)
@@ -147,6 +149,8 @@ class SimDisk:
 
     def _rename(self, source: Path, target: Path) -> None:
         self._names[target] = self._names.pop(source)
+        if target in self.bad_places:
+            self.damage(target)
 
     def _forget(self, path: Path) -> None:
         self._names.pop(path, None)

@@ -133,3 +133,14 @@ def test_a_full_disk_leaves_the_old_value() -> None:
     with pytest.raises(Unavailable, match=r"disk\.full"):
         _save(NEW * 20)(disk)
     assert TwoCopyRecord(disk, FOLDER, "record").load() == OLD
+
+
+@pytest.mark.parametrize("bad", ["record.a", "record.b"])
+def test_a_copy_on_a_bad_place_is_told_before_the_whole_copy_is_touched(bad: str) -> None:
+    """Otherwise saving to a worn-out disk would take the last readable copy along."""
+    disk = _disk_with(_save(OLD))
+    disk.damage(FOLDER / bad)
+    disk.bad_places = frozenset({FOLDER / "record.a", FOLDER / "record.b"})
+    with pytest.raises(Broken, match=r"record\.not_kept"):
+        _save(NEW)(disk)
+    assert TwoCopyRecord(disk, FOLDER, "record").load() == OLD
