@@ -55,7 +55,7 @@ stamp_of() { # the sum of what an environment of this profile is made from
 }
 
 stands() { # whether the environment was made for this profile, and nothing it is made from has changed since
-    [ -x "$venv/bin/tidegate" ] && [ "$(cat "$venv/.stamp-$1" 2>/dev/null)" = "$(stamp_of "$1")" ]
+    [ -x "$venv/bin/tidegate" ] && [ "$(cat "$venv/.stamp" 2>/dev/null)" = "$(stamp_of "$1")" ]
 }
 
 choose_installer() {
@@ -101,4 +101,4 @@ if ! { [ "$profile" = dev ] && stands run; }; then
 fi
 install --require-hashes --only-binary=:all: -r "requirements/$profile.lock" -r requirements/build.lock
 install --no-deps --no-build-isolation --editable .
-stamp_of "$profile" >"$venv/.stamp-$profile"
+stamp_of "$profile" >"$venv/.stamp"

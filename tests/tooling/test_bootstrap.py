@@ -6,6 +6,7 @@ told to do; `-m venv` makes a `.venv` whose Python is the same stub.
 
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,10 @@ TOOLS = ("sh", "dirname", "cat", "cut", "sed", "sha256sum", "mkdir", "chmod", "c
 STUB = """#!/bin/sh
 has() {{ case " {has} " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }}
 case "$*" in
-*version_info*) has new-enough; exit ;;
+*version_info*)
+    has new-enough && version='(3, 11)' || version='(3, 10, 9)'
+    exec "{python}" -c "import sys; sys.version_info = $version; exec(sys.argv[1])" "$2"
+    ;;
 *sys.version*) echo stub; exit ;;
 *"import venv"*) has venv; exit ;;
 *"import ensurepip"*) has ensurepip; exit ;;
@@ -49,7 +53,7 @@ class StubMachine:
     def install(self, name: str, *, has: str) -> None:
         """Put a stub on the PATH that has the named abilities."""
         stub = self.commands / name
-        stub.write_text(STUB.format(name=name, has=has, log=self.log))
+        stub.write_text(STUB.format(name=name, has=has, log=self.log, python=sys.executable))
         stub.chmod(0o755)
 
     def bootstrap(self, profile: str = "run", *, python: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -169,6 +173,26 @@ def test_the_environment_of_the_demo_grows_into_that_of_the_tests(machine: StubM
     locks = [line.partition("-r ")[2] for line in machine.done() if "--require-hashes" in line]
     assert len(made) == 1
     assert locks == [f"requirements/{profile}.lock -r requirements/build.lock" for profile in ("run", "dev")]
+
+
+def test_the_environment_of_the_tests_serves_the_demo(machine: StubMachine) -> None:
+    """Otherwise make demo after make test would make the environment anew."""
+    machine.install("stub-python", has="new-enough venv ensurepip")
+    machine.bootstrap("dev")
+    first = machine.done()
+    assert machine.bootstrap("run").returncode == 0
+    assert machine.done() == first
+
+
+def test_a_changed_lock_of_the_tests_makes_the_environment_anew(machine: StubMachine) -> None:
+    """Otherwise what the old lock brought and the new one dropped would stay, and hide that it is missing."""
+    machine.install("stub-python", has="new-enough venv ensurepip")
+    machine.bootstrap("run")
+    machine.bootstrap("dev")
+    with (machine.checkout / "requirements" / "dev.lock").open("a") as lock:
+        lock.write("# changed\n")
+    machine.bootstrap("dev")
+    assert len([line for line in machine.done() if "-m venv" in line]) == 2
 
 
 def test_a_run_that_failed_is_done_again(machine: StubMachine) -> None:

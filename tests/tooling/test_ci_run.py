@@ -1,10 +1,13 @@
 """.ci/run hides no failure: a PATH of stub tools stands for the build machine."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.components import COMPONENTS
 
 ROOT = Path(__file__).parents[2]
 STUB = """#!/bin/sh
@@ -49,3 +52,12 @@ def test_a_stage_that_fails_ends_it(tmp_path: Path, fails: str) -> None:
     assert done.returncode != 0
     assert called[-1].startswith(fails)
     assert "FAILED" in done.stdout
+
+
+def test_it_installs_what_the_tests_of_real_components_need(tmp_path: Path) -> None:
+    """Otherwise a new component would fail on every build machine until somebody read the log."""
+    _done, called = _run(tmp_path, fails="")
+    (installed,) = (set(call.split()) for call in called if call.startswith("apt-get install"))
+    needed = {found for way in COMPONENTS.values() for found in re.findall(r"apt-get install -y (\S+)", way.how_to_get)}
+    assert needed - installed == set()
+    assert len(needed) >= 1
