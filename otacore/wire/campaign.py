@@ -1,4 +1,7 @@
-"""Campaign manifests (one small file per rollout, whatever the fleet) and the stop list, signed online."""
+"""Campaign manifests (one small file per rollout, whatever the fleet) and the stop list, signed online.
+
+Also the order by which the rollout host asks the repository host to publish them.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -65,3 +68,17 @@ class StopList:
         for release in self.stopped:
             checks.digest("stopped", release)
         checks.integer("issued_at_ms", self.issued_at_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignOrder:
+    """What the rollout host asks the repository host to publish, as one publication; repeating it changes nothing."""
+
+    manifest: CampaignManifest
+    stop: tuple[str, ...] = ()
+    """Release digests to add to the stop list (a rollback stops its release)."""
+
+    def __post_init__(self) -> None:
+        checks.length("stop", self.stop, MAX_STOPPED)
+        for release in self.stop:
+            checks.digest("stop", release)

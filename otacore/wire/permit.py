@@ -30,6 +30,9 @@ class PermitRequest:
     nonce: str
     """16 random bytes in hex, fresh for each request."""
     boot_id: str
+    report_counter: int
+    """Highest counter of a report that the charger has made. Only a later report can say that this request is dead:
+    without it a report that was under way when the charger asked would give its site place back under it."""
     schema: int = 1
 
     def __post_init__(self) -> None:
@@ -40,6 +43,7 @@ class PermitRequest:
         checks.integer("epoch", self.epoch)
         checks.hex_of("nonce", self.nonce, 16)
         checks.text("boot_id", self.boot_id, 64)
+        checks.integer("report_counter", self.report_counter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,8 @@ class Report:
     firmware: Running
     config: Running | None
     armed_nonce: str | None
-    """Nonce of the permit under which a trial flag is set and not yet booted; None when unarmed."""
+    """Nonce under which a trial flag is set and not yet booted, or may still be set: from the moment a permit request
+    leaves until the charger has given it up for good. None says: nothing can activate here."""
     events: tuple[HealthEvent, ...]
     kind: ReleaseKind | None = None
     """Which slot pair the fact is about."""
