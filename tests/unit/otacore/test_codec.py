@@ -41,7 +41,7 @@ SAMPLES: tuple[Any, ...] = (
     StopList(3, (DIGEST,), 7),
     Floor("acme-dc50", 1, 0, "1.0.0"),
     Revoked("acme-dc50", 1, ()),
-    PermitRequest("c-1", "r-1", DIGEST, 9, Purpose.INSTALL, "0b" * 16, "boot"),
+    PermitRequest("c-1", "r-1", DIGEST, 9, Purpose.INSTALL, "0b" * 16, "boot", 4),
     Permit("c-1", "r-1", DIGEST, 9, Purpose.RECOVER, "0b" * 16, 7, 30, 1, 2, 3, 4),
     PollRequest(Phase.IDLE, idle=True, window_open=True, running_digest=DIGEST, boot_id="boot", report_counter=3),
     Report(

@@ -11,7 +11,7 @@ from otacore.wire.device_api import SignedMessage
 from otacore.wire.permit import PermitRequest, Purpose
 from otacore.wire.policy import Floor
 
-REQUEST = PermitRequest("c-1", "r-1", "ab" * 32, 9, Purpose.INSTALL, "0b" * 16, "boot")
+REQUEST = PermitRequest("c-1", "r-1", "ab" * 32, 9, Purpose.INSTALL, "0b" * 16, "boot", 4)
 
 
 def _signed() -> tuple[CryptoSigner, SignedMessage]:
