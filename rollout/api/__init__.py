@@ -1,0 +1,1 @@
+"""The HTTP doors of rollout: what chargers call, and what people call."""

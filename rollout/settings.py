@@ -1,0 +1,54 @@
+"""Settings of the rollout room: one frozen value, read from `TIDEGATE_ROLLOUT_*` and handed down.
+
+Keys are URIs or paths, never contents; unknown names are refused; what is absent means the most cautious.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[int, Field(ge=1, le=86_400)]
+
+
+class Settings(BaseSettings):
+    """Everything that a process of the rollout room needs to be told."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TIDEGATE_ROLLOUT_", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    state_dir: Path
+    """Local, durable: local stops, catalogue cache. One process at a time."""
+    database_url: str = Field(default="", max_length=1000)
+    """`sqlite:////path/rollout.db`; empty means `rollout.db` in the state directory."""
+    permit_key: str = Field(max_length=1000)
+    """URI of the permit key: `file:/path/permit.pem`."""
+    key_passphrase: SecretStr = SecretStr("")
+    """Passphrase of key files; give it through the environment or `key_passphrase_file`."""
+    key_passphrase_file: Path | None = None
+    metadata_url: str = Field(max_length=1000)
+    """Where the repository's signed metadata is read, for example `http://127.0.0.1:8080/repository/metadata/`."""
+    targets_url: str = Field(max_length=1000)
+    factory_root: Path
+    """The first root metadata, which chargers also carry."""
+    broker_url: SecretStr = SecretStr("memory://")
+    """Celery broker, for worker and beat only; it never holds the only copy of anything."""
+    tick_s: float = Field(default=1.0, ge=0.05, le=3600)
+    catalogue_refresh_s: Seconds = 60
+    body_bytes: int = Field(default=512 * 1024, ge=1024, le=64 * 1024 * 1024)
+    body_s: float = Field(default=20, gt=0, le=600)
+    calls_at_once: int = Field(default=2000, ge=1, le=100_000)
+    log_format: Literal["json", "plain"] = "json"
+
+    @property
+    def database(self) -> str:
+        """The database's URL."""
+        return self.database_url or f"sqlite:///{(self.state_dir / 'rollout.db').absolute()}"
+
+    def passphrase(self) -> str:
+        """The passphrase of key files, from its file when one is named."""
+        if self.key_passphrase_file is not None:
+            return self.key_passphrase_file.read_text().rstrip("\n")
+        return self.key_passphrase.get_secret_value()
