@@ -1,0 +1,1 @@
+"""Key policies and ceremony templates; there are no secrets in here."""
