@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from otacore.ids import MAX_INTEGER
 from rollout.domain.judge.logs import IntArray, power_floor
 
 CAPITAL_BITS = 24
@@ -38,9 +39,14 @@ def threshold(alpha: Fraction, weight: Fraction = Fraction(1)) -> int:
     return -(-needed.numerator // needed.denominator)
 
 
+def stored(amount: IntArray) -> int:
+    """Capital as it stands in a verdict: within the integers that every JSON reader keeps."""
+    return min(int(amount), MAX_INTEGER)
+
+
 def in_words(amount: int) -> str:
     """Capital for people: "431 to 1"; two digits below that."""
-    if amount >= 1 << (CAPITAL_BITS + 30):
-        return "over a billion to 1"
+    if amount >= MAX_INTEGER:
+        return "over 500 million to 1"
     odds = amount / ONE
     return f"{odds:.2g} to 1" if odds < _FEW else f"{odds:,.0f} to 1"

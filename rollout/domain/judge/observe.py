@@ -41,10 +41,11 @@ def observe_feed(member: Member, plan: JudgePlan, *, entered_at_ms: int, event: 
 
 
 def censor(member: Member, reason: CensorReason, *, age_ms: int) -> Member:
-    """The charger stops being a member at this age. The first reason stands."""
+    """The charger stops being a member now, at this age; never before what it has already told. First reason stands."""
     if member.censored_ms is not None:
         return member
-    return replace(member, censored_ms=age_ms, censor_reason=reason)
+    told_ms = 0 if member.start is None else member.start.age_ms
+    return replace(member, censored_ms=max(age_ms, told_ms, member.known_through_ms), censor_reason=reason)
 
 
 def withdraw(block: Block) -> Block:

@@ -97,7 +97,7 @@ class _Tally:
         return Evidence(
             stream=stream,
             claim=claim,
-            capital=int(money.capital(logs)),
+            capital=money.stored(money.capital(logs)),
             threshold=needed,
             read=read,
             logs=tuple(int(log) for log in logs),
@@ -202,9 +202,9 @@ def read_failures(treated: Track, controls: Sequence[Track]) -> list[tuple[int, 
 
 
 def _ages(block: Block, metric: MetricPlan, watermark: Watermark) -> tuple[int, int]:
-    feed_ms = watermark.feed_through_ms(metric.metric)
-    feed_age_ms = NOTHING_KNOWN if feed_ms is None else feed_ms - block.entered_at_ms
-    return watermark.now_ms - block.entered_at_ms, feed_age_ms
+    """Age of the block now, and the age through which the metric's feed is known; a feed cannot know the future."""
+    age_now_ms, feed_ms = watermark.now_ms - block.entered_at_ms, watermark.feed_through_ms(metric.metric)
+    return age_now_ms, NOTHING_KNOWN if feed_ms is None else min(feed_ms - block.entered_at_ms, age_now_ms)
 
 
 def _cells(table: Table, cells: Sequence[tuple[int, int]]) -> IntArray:
