@@ -105,6 +105,8 @@ STOP_PATH = "campaigns/stop.json"
 CONFIG_ROLE = "config"
 CAMPAIGN_ROLE = "campaign"
 PERMIT_ROLE = "permit"
+ISSUED_AT_FIELD = "x-tidegate-issued-at-ms"
+"""Field of signed metadata: unix milliseconds at which it was issued. Other TUF clients do not know it."""
 
 
 def _require(pattern: re.Pattern[str], name: str, value: str, hint: str) -> str:

@@ -2,6 +2,5 @@
 
 from otacore.trust.fetching import Fetch
 from otacore.trust.repository import TrustedRepository, VerifiedTarget
-from otacore.trust.timefloor import ISSUED_AT_FIELD
 
-__all__ = ["ISSUED_AT_FIELD", "Fetch", "TrustedRepository", "VerifiedTarget"]
+__all__ = ["Fetch", "TrustedRepository", "VerifiedTarget"]

@@ -7,8 +7,7 @@ Rules:
 
 from tuf.api.metadata import Signed
 
-ISSUED_AT_FIELD = "x-tidegate-issued-at-ms"
-"""Unix milliseconds at which an offline role was signed; written by the signer, unknown to other TUF clients."""
+from otacore.ids import ISSUED_AT_FIELD
 
 
 def is_offline(role: str) -> bool:
