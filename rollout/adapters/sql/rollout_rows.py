@@ -1,0 +1,166 @@
+"""`RolloutRows` over SQL: releases, rollouts and their plans, publications to come, counters, verdicts."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy import BindParameter, bindparam, delete, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from otacore.errors import Broken, Conflict, Refused
+from rollout.adapters.sql.mapping import RowMap, table_of, upsert
+from rollout.adapters.sql.rows import ChangeKind, Rows
+from rollout.adapters.sql.tables import rollouts as tables
+from rollout.domain.judge.plan import JudgePlan, read_plan
+from rollout.domain.records import (
+    HardEvent,
+    OutboxItem,
+    PlannedCharger,
+    Release,
+    Rollout,
+    State,
+    StoredVerdict,
+    Wave,
+)
+
+MAX_ROLLOUTS_OF_RELEASE = 1000
+MAX_HARD_EVENTS = 16
+
+_RELEASES = RowMap(Release, tables.ReleaseRow)
+_ROLLOUTS = RowMap(Rollout, tables.RolloutRow)
+_WAVES = RowMap(Wave, tables.WaveRow)
+_PLANNED = RowMap(PlannedCharger, tables.PlannedChargerRow)
+_OUTBOX = RowMap(OutboxItem, tables.OutboxRow)
+_HARD_EVENTS = RowMap(HardEvent, tables.HardEventRow)
+_VERDICTS = RowMap(StoredVerdict, tables.VerdictRow)
+_PLANS = table_of(tables.JudgePlanRow)
+_COUNTERS = table_of(tables.CounterRow)
+
+_of_rollout: BindParameter[str] = bindparam("of_rollout")
+_rollout = _ROLLOUTS.table.c
+_IN_STATES = (
+    _ROLLOUTS.select(_rollout.state.in_(bindparam("states", expanding=True)))
+    .order_by(_rollout.created_at_ms.desc(), _rollout.rollout_id.desc())
+    .limit(bindparam("row_limit"))
+)
+_OF_RELEASE = (
+    _ROLLOUTS.select(_rollout.release_digest == bindparam("of_release"))
+    .order_by(_rollout.created_at_ms.desc(), _rollout.rollout_id.desc())
+    .limit(MAX_ROLLOUTS_OF_RELEASE)
+)
+_CREATE = insert(_ROLLOUTS.table).on_conflict_do_nothing()
+_REPLACE = update(_ROLLOUTS.table).where(
+    _rollout.rollout_id == _of_rollout, _rollout.revision == bindparam("expected_revision")
+)
+_WAVES_OF = _WAVES.select(_WAVES.table.c.rollout_id == _of_rollout).order_by(_WAVES.table.c.number)
+_planned = _PLANNED.table.c
+_PLANNED_OF = _PLANNED.select(_planned.rollout_id == _of_rollout).order_by(_planned.wave, _planned.device_id)
+_PLAN_OF = select(_PLANS.c.body).where(_PLANS.c.rollout_id == _of_rollout)
+_PUT_PLAN = upsert(_PLANS)
+_outbox = _OUTBOX.table.c
+_OUTBOX_OF = _OUTBOX.select(_outbox.rollout_id == _of_rollout).order_by(_outbox.epoch)
+_counter = _COUNTERS.c
+_COUNTERS_OF = select(_counter.wave, _counter.name, _counter.value).where(_counter.rollout_id == _of_rollout)
+_given = insert(_COUNTERS)
+_COUNT = _given.on_conflict_do_update(
+    index_elements=["rollout_id", "wave", "name"], set_={"value": _counter.value + _given.excluded.value}
+)
+_event = _HARD_EVENTS.table.c
+_EVENTS_OF = (
+    _HARD_EVENTS.select(_event.rollout_id == _of_rollout).order_by(_event.at_ms, _event.entry).limit(MAX_HARD_EVENTS)
+)
+_VERDICTS_OF = _VERDICTS.select(_VERDICTS.table.c.rollout_id == _of_rollout).order_by(_VERDICTS.table.c.epoch)
+
+
+class SqlRolloutRows(Rows):
+    """Rollouts, their plans and what follows from them."""
+
+    def release(self, digest: str) -> Release | None:
+        return self._get(_RELEASES, digest=digest)
+
+    def put_release(self, release: Release) -> None:
+        self._put(_RELEASES, release)
+
+    def rollout(self, rollout_id: str) -> Rollout | None:
+        return self._get(_ROLLOUTS, rollout_id=rollout_id)
+
+    def rollouts_in(self, states: Collection[State], *, limit: int) -> tuple[Rollout, ...]:
+        values = {"states": sorted(state.value for state in states), "row_limit": limit}
+        return self._many(_ROLLOUTS, _IN_STATES, values)
+
+    def rollouts_of(self, release_digest: str) -> tuple[Rollout, ...]:
+        return self._many(_ROLLOUTS, _OF_RELEASE, {"of_release": release_digest})
+
+    def put_rollout(self, rollout: Rollout, *, expected_revision: int) -> None:
+        values = _ROLLOUTS.values(rollout)
+        if expected_revision == 0:
+            written = self._write(_CREATE, values)
+        else:
+            held = {"of_rollout": rollout.rollout_id, "expected_revision": expected_revision}
+            written = self._write(_REPLACE, {**values, **held})
+        if written.rowcount != 1:
+            raise Conflict("rollout.stale", f"rollout {rollout.rollout_id} was changed meanwhile: look again")
+        self._note(ChangeKind.ROLLOUT, rollout.rollout_id)
+
+    def waves(self, rollout_id: str) -> tuple[Wave, ...]:
+        return self._many(_WAVES, _WAVES_OF, {"of_rollout": rollout_id})
+
+    def put_wave(self, wave: Wave) -> None:
+        self._put(_WAVES, wave)
+        self._note(ChangeKind.ROLLOUT, wave.rollout_id)
+
+    def judge_plan(self, rollout_id: str) -> JudgePlan | None:
+        body = self._scalar(_PLAN_OF, {"of_rollout": rollout_id})
+        if body is None:
+            return None
+        try:
+            return read_plan(body.encode())
+        except Refused as error:
+            raise Broken("store.row_unreadable", f"the plan of {rollout_id} cannot be read: {error.hint}") from error
+
+    def replace_plan(
+        self, rollout_id: str, plan: JudgePlan, waves: Sequence[Wave], chargers: Sequence[PlannedCharger]
+    ) -> None:
+        for table in (_WAVES.table, _PLANNED.table):
+            self._write(delete(table).where(table.c.rollout_id == _of_rollout), {"of_rollout": rollout_id})
+        self._write(_PUT_PLAN, {"rollout_id": rollout_id, "body": plan.to_bytes().decode()})
+        if waves:
+            self._write(_WAVES.put, [_WAVES.values(wave) for wave in waves])
+        if chargers:
+            self._write(_PLANNED.put, [_PLANNED.values(charger) for charger in chargers])
+        self._note(ChangeKind.ROLLOUT, rollout_id)
+
+    def planned_charger(self, rollout_id: str, device_id: str) -> PlannedCharger | None:
+        return self._get(_PLANNED, rollout_id=rollout_id, device_id=device_id)
+
+    def planned_chargers(self, rollout_id: str) -> tuple[PlannedCharger, ...]:
+        return self._many(_PLANNED, _PLANNED_OF, {"of_rollout": rollout_id})
+
+    def outbox(self, rollout_id: str) -> tuple[OutboxItem, ...]:
+        return self._many(_OUTBOX, _OUTBOX_OF, {"of_rollout": rollout_id})
+
+    def put_outbox(self, item: OutboxItem) -> None:
+        self._put(_OUTBOX, item)
+
+    def drop_outbox(self, rollout_id: str, *, through_epoch: int) -> None:
+        statement = delete(_OUTBOX.table).where(
+            _outbox.rollout_id == _of_rollout, _outbox.epoch <= bindparam("through_epoch")
+        )
+        self._write(statement, {"of_rollout": rollout_id, "through_epoch": through_epoch})
+
+    def counters(self, rollout_id: str) -> Mapping[tuple[int, str], int]:
+        rows = self._connection.execute(_COUNTERS_OF, {"of_rollout": rollout_id})
+        return {(wave, name): value for wave, name, value in rows}
+
+    def add_counter(self, rollout_id: str, *, wave: int, name: str, delta: int) -> None:
+        self._write(_COUNT, {"rollout_id": rollout_id, "wave": wave, "name": name, "value": delta})
+
+    def hard_events(self, rollout_id: str) -> tuple[HardEvent, ...]:
+        return self._many(_HARD_EVENTS, _EVENTS_OF, {"of_rollout": rollout_id})
+
+    def put_hard_event(self, event: HardEvent) -> None:
+        self._write(insert(_HARD_EVENTS.table), _HARD_EVENTS.values(event))
+
+    def verdicts(self, rollout_id: str) -> tuple[StoredVerdict, ...]:
+        return self._many(_VERDICTS, _VERDICTS_OF, {"of_rollout": rollout_id})
+
+    def put_verdict(self, verdict: StoredVerdict) -> None:
+        self._put(_VERDICTS, verdict)
