@@ -134,9 +134,9 @@ def units_wanted(plan: JudgePlan, *, seed: int = SEED, answer_ppm: int = ANSWER_
 def pass_ppm(plan: JudgePlan, units: int, *, seed: int = SEED) -> int:
     """How often a release as good as its controls passes every metric within `units` judged units."""
     chance = PPM
-    for index, metric in enumerate(plan.passing_metrics):
+    for metric in plan.passing_metrics:
         setting = Setting(metric.bets, metric.margin_ppm, metric.base_ppm, plan.controls, plan.alpha_ppm)
-        found = units_to_pass(setting, seed + index, _ENOUGH_PPM)
+        found = units_to_pass(setting, seed, _ENOUGH_PPM)
         chance = chance * sum(count <= units for count in found) // ROLLOUTS
     return chance
 

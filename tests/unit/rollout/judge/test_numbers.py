@@ -82,6 +82,21 @@ def test_start_factor_never_gains_under_its_null(controls: int, null_gap: Fracti
             if p_treated <= 1
         )
         assert largest <= 1
+        assert _highest_on_the_line(factors, null_gap, controls) <= 1
+
+
+def _highest_on_the_line(factors: list[list[Fraction]], null_gap: Fraction, controls: int) -> Fraction:
+    """Exact expectation at the dyadic point of 2^-56 where it is largest: its log is concave, so bisection finds it."""
+    fine = 1 << 56
+
+    def at(k: int) -> Fraction:
+        return _expected(factors, Fraction(k, fine) + null_gap, Fraction(k, fine), controls)
+
+    low, high = 0, int((1 - null_gap) * fine) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if at(middle + 1) > at(middle) else (low, middle)
+    return at(low)
 
 
 def _expected(factors: list[list[Fraction]], p_treated: Fraction, p_control: Fraction, controls: int) -> Fraction:

@@ -100,6 +100,13 @@ def test_controls_limit_the_judged_units_and_their_kind_is_the_plans() -> None:
     assert isinstance(own, Planned)
 
 
+def test_a_first_wave_without_controls_is_refused() -> None:
+    """If this fails a rollout begins with a wave that claims nothing, and everybody gets the release unjudged."""
+    refused = plan_waves(production(300_000, 10_000), [wave(1, 100, control_sites=12), wave(2, 100)])
+    assert isinstance(refused, PlanRefused)
+    assert refused.reasons[0].startswith("wave 1 cannot answer: with 4 judged units")
+
+
 def test_nothing_to_plan_is_misuse() -> None:
     """If this fails an empty plan is taken as one that answers."""
     with pytest.raises(Misuse, match=r"judge\.no_waves"):

@@ -1,0 +1,215 @@
+"""The judge over arbitrary histories: reports, silences, feeds, censoring in any interleaving.
+
+What holds, precisely. Facts grow by `observe.py` alone, the watermark only moves on, and no block is withdrawn. Then
+1. every mixture row of START and of PASS, at every prefix, only rises: no look can be undone by a later one;
+2. the failures of a block that SOAK has read stay read, in the same order (its evidence may rise or fall);
+3. over the choice of the treated member, with histories that do not depend on it, SOAK's factors have mean exactly 1.
+Facts are cut off at the watermark by nobody: they are those received by then.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otacore.wire.codec import decode, encode
+from rollout.domain.judge.facts import (
+    Arm,
+    Block,
+    CensorReason,
+    Event,
+    FeedMark,
+    Member,
+    StartOutcome,
+    Watermark,
+)
+from rollout.domain.judge.observe import censor, observe_feed, observe_report, observe_start
+from rollout.domain.judge.outcomes import (
+    NOTHING_KNOWN,
+    Outcome,
+    control_at_horizon,
+    start_outcome,
+    track,
+    treated_at_horizon,
+)
+from rollout.domain.judge.plan import JudgePlan, MetricPlan
+from rollout.domain.judge.streams import read_failures
+from rollout.domain.judge.tables import pass_table, soak_factor, start_table
+from rollout.domain.judge.verdict import judge
+from tests.judge_blocks import FEED, H7, SILENT, plan
+
+HORIZON = 150
+PLAN = replace(plan(H7, FEED, SILENT), horizon_ms=HORIZON)
+"""A short soak: start deadline and warm-up 30, silence 120, so that few acts reach every outcome."""
+MEMBERS = 4
+ENTERED = 10_000
+STEP = st.integers(1, 40)
+CHARGER = st.integers(0, MEMBERS - 1)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The world at one instant: four chargers not yet told which is treated, and a feed's mark."""
+
+    age_ms: int
+    members: tuple[Member, ...]
+    mark: FeedMark | None
+
+    def block(self, treated: int) -> Block:
+        first = replace(self.members[treated], arm=Arm.TREATED)
+        return Block(1, 1, "x", ENTERED, first, tuple(m for i, m in enumerate(self.members) if i != treated))
+
+    def watermark(self) -> Watermark:
+        return Watermark(ENTERED + self.age_ms, () if self.mark is None else (self.mark,))
+
+    @property
+    def feed_age_ms(self) -> int:
+        return NOTHING_KNOWN if self.mark is None else min(self.mark.through_ms - ENTERED, self.age_ms)
+
+
+Act = Callable[[Moment], Moment]
+
+
+def on_member(index: int, change: Callable[[Member, int, FeedMark | None], Member]) -> Act:
+    def act(now: Moment) -> Moment:
+        members = list(now.members)
+        members[index] = change(members[index], now.age_ms, now.mark)
+        return replace(now, members=tuple(members))
+
+    return act
+
+
+def mark_feed(lag_ms: int) -> Act:
+    def act(now: Moment) -> Moment:
+        through_ms = ENTERED + now.age_ms - lag_ms
+        known_ms = 0 if now.mark is None else now.mark.through_ms
+        return replace(now, mark=FeedMark("h9", max(through_ms, known_ms)))
+
+    return act
+
+
+def reports(index: int, failed_ago: int | None) -> Act:
+    def change(one: Member, age_ms: int, _: FeedMark | None) -> Member:
+        told = [] if failed_ago is None else [Event("h7", max(0, age_ms - failed_ago))]
+        return observe_report(one, PLAN, age_ms=age_ms, failures=told)
+
+    return on_member(index, change)
+
+
+def starts(index: int, outcome: StartOutcome) -> Act:
+    return on_member(index, lambda one, age_ms, _: observe_start(one, outcome, age_ms=age_ms))
+
+
+def leaves(index: int) -> Act:
+    return on_member(index, lambda one, age_ms, _: censor(one, CensorReason.OPENED, age_ms=age_ms))
+
+
+def feed_tells(index: int, ago: int) -> Act:
+    def change(one: Member, age_ms: int, mark: FeedMark | None) -> Member:
+        event = Event("h9", max(0, age_ms - ago))
+        return observe_feed(one, PLAN, entered_at_ms=ENTERED, event=event, mark=mark)
+
+    return on_member(index, change)
+
+
+ACTS: st.SearchStrategy[Act] = st.one_of(
+    st.builds(reports, CHARGER, st.none() | st.integers(0, 200)),
+    st.builds(reports, CHARGER, st.none()),
+    st.builds(starts, CHARGER, st.sampled_from(StartOutcome)),
+    st.builds(leaves, CHARGER),
+    st.builds(mark_feed, st.integers(0, 60)),
+    st.builds(feed_tells, CHARGER, st.integers(0, 60)),
+)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Moment]:
+    """What is known after each act; time moves before every one of them."""
+    members = tuple(Member(f"c{n}", f"s{n}", Arm.CONTROL) for n in range(MEMBERS))
+    now = Moment(0, members, None)
+    moments = [now]
+    for step_ms, act in draw(st.lists(st.tuples(STEP, ACTS), min_size=3, max_size=40)):
+        now = act(replace(now, age_ms=now.age_ms + step_ms))
+        moments.append(now)
+    moments.append(replace(now, age_ms=now.age_ms + draw(st.integers(0, 3 * HORIZON))))
+    return moments
+
+
+def start_logs(now: Moment, treated: int) -> list[int]:
+    one = now.block(treated)
+    first, *rest = [start_outcome(member, PLAN, age_now_ms=now.age_ms)[0] for member in one.members()]
+    table = start_table(PLAN.start, PLAN.controls)
+    return list(table.logs[int(first is Outcome.BAD), 3 - sum(outcome is Outcome.GOOD for outcome in rest)].tolist())
+
+
+def pass_logs(now: Moment, treated: int, metric: MetricPlan) -> list[int]:
+    one = now.block(treated)
+    ages = {"age_now_ms": now.age_ms, "feed_age_ms": now.feed_age_ms}
+    first = treated_at_horizon(one.treated, metric, PLAN, **ages)
+    bad = sum(control_at_horizon(control, metric, PLAN, **ages) is Outcome.BAD for control in one.controls)
+    table = pass_table(metric.bets, metric.margin, PLAN.controls)
+    return list(table.logs[int(first is not Outcome.GOOD), bad].tolist())
+
+
+def soak_reads(now: Moment, treated: int, metric: MetricPlan) -> list[tuple[int, int, int]]:
+    one = now.block(treated)
+    tracks = [
+        track(member, metric, PLAN, age_now_ms=now.age_ms, feed_age_ms=now.feed_age_ms) for member in one.members()
+    ]
+    return read_failures(tracks[0], tracks[1:])
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories(), CHARGER)
+def test_start_and_pass_evidence_only_rises(moments: list[Moment], treated: int) -> None:
+    """If this fails an imputed value was not the worst one: a claim made today may be false tomorrow."""
+    readings = (
+        [start_logs(now, treated) for now in moments],
+        [pass_logs(now, treated, H7) for now in moments],
+        [pass_logs(now, treated, FEED) for now in moments],
+    )
+    for seen in readings:
+        for before, after in pairwise(seen):
+            assert all(b <= a for b, a in zip(before, after, strict=True))
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories(), CHARGER)
+def test_failures_that_were_read_stay_read(moments: list[Moment], treated: int) -> None:
+    """If this fails SOAK reads in an order that depends on who reports first, or takes a failure back."""
+    for metric in (H7, FEED, SILENT):
+        seen = [soak_reads(now, treated, metric) for now in moments]
+        for before, after in pairwise(seen):
+            assert after[: len(before)] == before
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories(), st.sampled_from((H7, FEED, SILENT)), st.sampled_from((2, 8, 64)))
+def test_soak_is_fair_when_labels_are_random(moments: list[Moment], metric: MetricPlan, ratio: int) -> None:
+    """If this fails some pattern of failures, silences and departures favours the halt of a harmless release."""
+    for now in moments[:: max(1, len(moments) // 4)]:
+        total = Fraction(0)
+        for treated in range(MEMBERS):
+            product = Fraction(1)
+            for at_risk, failed, y in soak_reads(now, treated, metric):
+                product *= soak_factor(ratio, at_risk, failed, y)
+            total += product
+        assert total == MEMBERS
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories(), CHARGER)
+def test_facts_survive_storage_and_judging_is_a_function(moments: list[Moment], treated: int) -> None:
+    """If this fails a verdict cannot be computed again from the rows of the database."""
+    for now in moments[-2:]:
+        one = now.block(treated)
+        assert decode(Block, encode(one)) == one
+        first = judge(PLAN, [one], wave=1, watermark=now.watermark())
+        assert judge(reread(PLAN), [decode(Block, encode(one))], wave=1, watermark=now.watermark()) == first
+
+
+def reread(plan_: JudgePlan) -> JudgePlan:
+    return decode(JudgePlan, plan_.to_bytes())
