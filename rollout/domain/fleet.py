@@ -112,8 +112,15 @@ class DeviceState:
     armed_nonce: str | None
     """Nonce under which a trial flag is set, or may still be set; None: nothing can activate there."""
     received_at_ms: int
+    highest_firmware: str | None = None
+    """Highest firmware version ever confirmed here; installing goes up only."""
+    highest_config: str | None = None
     failed_digests: tuple[str, ...] = ()
     """Releases that failed here and are not offered again; newest last, bounded."""
+
+    def highest(self, kind: ReleaseKind) -> str | None:
+        """Highest version of that kind ever confirmed here."""
+        return self.highest_firmware if kind is ReleaseKind.FIRMWARE else self.highest_config
 
     def running(self, kind: ReleaseKind) -> Running | None:
         """What runs in the slot pair of that kind."""

@@ -42,6 +42,8 @@ class Release:
     revert_h: int
     from_versions: tuple[str, ...]
     stepping_stones: tuple[str, ...]
+    stopped_at_ms: int | None = None
+    """When a rollback here closed it for good; the repository's stop list follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,12 @@ class Rollout:
     """Since when the present wave waits for its verdict: its publication, or a later resume."""
     cap_full_since_ms: int | None = None
     """Since when the exposure cap is full without a verdict, as the controller saw it."""
+    hard_shown_ms: int = 0
+    """Hard events up to here have paused it once already."""
+    hard_forgiven_ms: int = 0
+    """Hard events up to here were weighed by the two persons who resumed it."""
+    sweep_after: str = ""
+    """Where the next look at unfinished chargers of a rollback begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +199,9 @@ class Stage(StrEnum):
     KEPT = "kept"
     CONFIRMED = "confirmed"
     SETTLED = "settled"
-    """Confirmed, and healthy through the soak: the success that counts (R3)."""
+    """Confirmed, and healthy by a signed report at the end of its soak: the success that counts (R3)."""
+    UNWELL = "unwell"
+    """Runs it and reports, but is not confirmed and healthy at the end of its soak."""
     WITHDRAWN = "withdrawn"
     """Never activated: disarmed, or shown to be unarmed after its permit. It may ask again."""
     REVERTED = "reverted"
@@ -224,11 +234,11 @@ class Participation:
     kind: ReleaseKind
     wave: int
     release_digest: str
-    came_from: str
-    """Its own last confirmed release when the permit was given: where a rollback takes it."""
+    came_from: str | None
+    """Its own last confirmed release when it took part: where a rollback takes it. None: it had none of this kind."""
     stage: Stage
     nonce: str
-    """Of its newest install permit."""
+    """Of its newest install permit; empty when it failed before it asked for one."""
     permitted_at_ms: int
     changed_at_ms: int
     block: int | None = None
@@ -259,6 +269,8 @@ class PermitRow:
     purpose: Purpose
     request_counter: int
     """Highest report counter the charger had made when it asked; only a later report can speak of this permit."""
+    boot_id: str
+    """Boot in which it asked; firmware cannot have been activated while it lasts."""
     granted_at_ms: int
     root_version: int
     stop_serial: int
