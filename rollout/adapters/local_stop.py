@@ -69,18 +69,14 @@ class LocalStops:
     def _load(self) -> list[LocalStop]:
         names = [name for name in self._storage.names(self._directory) if name.endswith(".json") and name[0] != "."]
         if len(names) > MAX_STOPS:
-            raise Broken(
-                "local_stop.too_many", f"{self._directory} holds more than {MAX_STOPS} stops: look why"
-            )
+            raise Broken("local_stop.too_many", f"{self._directory} holds more than {MAX_STOPS} stops: look why")
         return [self._read(self._directory / name) for name in names]
 
     def _read(self, path: Path) -> LocalStop:
         try:
             return decode(LocalStop, self._storage.read(path) or b"")
         except Refused as error:
-            raise Broken(
-                "local_stop.unreadable", f"{path} is damaged: halt that rollout, then remove it"
-            ) from error
+            raise Broken("local_stop.unreadable", f"{path} is damaged: halt that rollout, then remove it") from error
 
     def _path(self, rollout_id: str) -> Path:
         return self._directory / f"{require_slug('rollout_id', rollout_id)}.json"

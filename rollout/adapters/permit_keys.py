@@ -4,7 +4,6 @@ It does not decide who gets a permit. The key's id is the one that TUF metadata 
 """
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -40,10 +39,10 @@ def permit_signer(uri: str, *, passphrase: str) -> FilePermitSigner:
 
     Raises: Misuse("permit_key.uri_not_known"), Broken("permit_key.unreadable").
     """
-    parts = urlsplit(uri)
-    if parts.scheme != "file" or parts.netloc not in {"", "localhost"}:
+    scheme, _, name = uri.partition(":")
+    if scheme != "file" or not name:
         raise Misuse("permit_key.uri_not_known", "name the permit key as file:/path/to/key.pem")
-    path = Path(unquote(parts.path))
+    path = Path(name)
     try:
         with path.open("rb") as file:
             pem = file.read(MAX_KEY_BYTES)
