@@ -5,7 +5,7 @@ Pure. An entry is written in the transaction of the act it tells of.
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rollout.domain.approvals import canonical
 from rollout.domain.people import AuditEntry
@@ -32,10 +32,8 @@ def link(
     sequence = 1 if previous is None else previous.sequence + 1
     before = GENESIS if previous is None else previous.entry_hash
     told = canonical(detail)
-    digest = _hash(
-        sequence=sequence, at_ms=at_ms, actor=actor, action=action, subject=subject, told=told, before=before
-    )
-    return AuditEntry(sequence, at_ms, actor, action, subject, told, before, digest)
+    unsealed = AuditEntry(sequence, at_ms, actor, action, subject, told, before, entry_hash="")
+    return replace(unsealed, entry_hash=_entry_hash(unsealed))
 
 
 def verify(entries: Iterable[AuditEntry], *, after: AuditEntry | None = None) -> ChainBroken | None:
@@ -54,27 +52,15 @@ def verify(entries: Iterable[AuditEntry], *, after: AuditEntry | None = None) ->
 
 
 def _entry_hash(entry: AuditEntry) -> str:
-    return _hash(
-        sequence=entry.sequence,
-        at_ms=entry.at_ms,
-        actor=entry.actor,
-        action=entry.action,
-        subject=entry.subject,
-        told=entry.detail,
-        before=entry.previous_hash,
-    )
-
-
-def _hash(*, sequence: int, at_ms: int, actor: str, action: str, subject: str, told: str, before: str) -> str:
     text = canonical(
         {
-            "action": action,
-            "actor": actor,
-            "at_ms": at_ms,
-            "detail": told,
-            "previous_hash": before,
-            "sequence": sequence,
-            "subject": subject,
+            "action": entry.action,
+            "actor": entry.actor,
+            "at_ms": entry.at_ms,
+            "detail": entry.detail,
+            "previous_hash": entry.previous_hash,
+            "sequence": entry.sequence,
+            "subject": entry.subject,
         }
     )
     return hashlib.sha256(text.encode()).hexdigest()

@@ -154,9 +154,8 @@ def _pick(number: int, wave: WaveRequest, release: Release, fits: Sequence[Fit],
         fit for fit in fits if fit.device.device_id not in course.taken and selects(wave.selector, fit.device, fit.site)
     ]
     wanted = _wanted(wave, total=len(fits), taken=len(course.taken))
-    picked = _by_name(wave, release, rest, wanted, course)
-    if picked is None:
-        picked = _by_share(wave, release, fits, rest, wanted=wanted, course=course)
+    named = _by_name(wave, release, rest, wanted, course)
+    picked = named if named is not None else _by_share(wave, release, fits, rest, wanted=wanted, course=course)
     if isinstance(picked, str):
         return f"wave {number}: {picked}"
     if not picked.fits:
