@@ -1,0 +1,1 @@
+"""The main job, told on the terminal, and judged afterwards by what the chargers themselves wrote down."""

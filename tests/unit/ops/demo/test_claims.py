@@ -1,0 +1,154 @@
+"""The demo's table: it holds for a fleet that kept every promise, and each claim falls when its promise is broken."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+
+from ops.demo.claims import BadRelease, Claim, Expected, Halt, all_claims
+from ops.demo.history import Activation, Boot, History
+
+FACTORY, GOOD, SICK, DEAD, CAP = "factory", "good", "sick", "dead", "cap"
+SIGNED = {FACTORY: "1.0.0", GOOD: "firmware 1.1.0", SICK: "1.2.0", DEAD: "1.3.0", CAP: "configuration 1.0.0"}
+SITES = 12
+EXPECTED = Expected(
+    signed=SIGNED,
+    bad=(
+        BadRelease("1.2.0", SICK, f"release {SICK}", most=10, good_sha256=GOOD),
+        BadRelease("1.3.0", DEAD, f"release {DEAD}", most=10, good_sha256=GOOD, dies_on_boot=True),
+    ),
+    halts=(
+        Halt("1.2.0", f"release {SICK}", at_ms=2_500, announced=1),
+        Halt("1.3.0", f"release {DEAD}", at_ms=3_500, announced=0),
+        Halt("configuration 1.0.0", f"release {CAP}", at_ms=4_050, announced=0, until_ms=4_090),
+    ),
+    firmware_sha256=GOOD,
+    config_sha256=CAP,
+    chargers=2 * SITES,
+)
+
+
+def installs(at_ms: int, name: str) -> Activation:
+    return Activation(at_ms, f"release {name}", back_ms=at_ms + 9)
+
+
+def charger(number: int) -> History:
+    """Chargers 0 to 2 also saw the sick release, 3 to 8 the dead one; two chargers stand on each site."""
+    boots = [Boot(0, FACTORY, "a"), Boot(1_000 + 10 * number, GOOD, "b")]
+    made = [installs(1_000 + 10 * number, GOOD)]
+    if number < 3:
+        boots += [Boot(2_000 + 10 * number, SICK, "a"), Boot(2_600, GOOD, "b")]
+        made += [
+            installs(2_000 + 10 * number, SICK),
+            Activation(2_600, f"release {SICK}", is_way_back=True, back_ms=2_609),
+        ]
+    elif number < 9:
+        boots += [Boot(3_000 + 10 * number, DEAD, "a"), Boot(3_005 + 10 * number, GOOD, "b")]
+        made.append(installs(3_000 + 10 * number, DEAD))
+    made.append(installs(4_100 + 10 * number, CAP))
+    return History(
+        device_id=f"c-{number}",
+        site_id=f"site-{number % SITES}",
+        boots=tuple(boots),
+        configs=(CAP,),
+        activations=tuple(made),
+        sessions=7,
+        cut_off=0,
+    )
+
+
+FLEET = tuple(charger(number) for number in range(2 * SITES))
+
+
+def failing(fleet: Iterable[History], expected: Expected = EXPECTED) -> list[str]:
+    return [claim.what for claim in all_claims(tuple(fleet), expected) if not claim.holds]
+
+
+def with_first(changed: History) -> tuple[History, ...]:
+    return (changed, *FLEET[1:])
+
+
+def observed(what: str, claims: Iterable[Claim]) -> str:
+    (found,) = [claim.observed for claim in claims if claim.what == what]
+    return found
+
+
+def test_a_fleet_that_kept_every_promise_passes() -> None:
+    """Otherwise the demo would call a good run a failure."""
+    assert failing(FLEET) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "broken"),
+    [
+        (replace(FLEET[0], cut_off=1), "charging sessions interrupted by a planned activation"),
+        (replace(FLEET[0], configs=("forged", CAP)), "chargers that ran something unsigned"),
+        (
+            replace(FLEET[0], boots=(*FLEET[0].boots, Boot(5_000, "forged", "a"))),
+            "chargers that ran something unsigned",
+        ),
+        (
+            replace(FLEET[0], boots=FLEET[0].boots[:-1]),
+            "of those, back on the release before from the slot where it lay (1.2.0)",
+        ),
+        (replace(FLEET[0], configs=()), "chargers on firmware 1.1.0 and configuration 1.0.0 at the end"),
+        (replace(FLEET[0], boots=()), "chargers whose own log tells boots and sessions"),
+        (replace(FLEET[0], sessions=0), "chargers whose own log tells boots and sessions"),
+    ],
+)
+def test_one_charger_that_broke_a_promise_fails_its_claim(first: History, broken: str) -> None:
+    """A table that cannot fail proves nothing."""
+    assert broken in failing(with_first(first))
+
+
+def test_a_good_image_that_came_back_in_another_slot_was_downloaded_again() -> None:
+    """The way back must need no network."""
+    *before, last = FLEET[0].boots
+    fleet = with_first(replace(FLEET[0], boots=(*before, replace(last, slot="a"))))
+    assert failing(fleet) == ["of those, back on the release before from the slot where it lay (1.2.0)"]
+
+
+def test_a_bad_release_that_left_its_first_wave_fails() -> None:
+    """This is what the judge is for."""
+    assert "chargers that ever ran 1.2.0" in failing(FLEET, replace(EXPECTED, bad=(replace(EXPECTED.bad[0], most=2),)))
+
+
+def test_a_bad_release_on_two_chargers_of_a_site_fails() -> None:
+    """The first wave has one charger of each site."""
+    fleet = with_first(replace(FLEET[0], site_id=FLEET[1].site_id))
+    assert "chargers that ever ran 1.2.0" in failing(fleet)
+
+
+def test_a_bad_release_that_nobody_ran_proves_nothing() -> None:
+    """An empty log must not look like a release that was stopped in time."""
+    fleet = [replace(one, boots=tuple(boot for boot in one.boots if boot.sha256 != SICK)) for one in FLEET]
+    assert "chargers that ever ran 1.2.0" in failing(fleet)
+
+
+def test_an_activation_after_the_halt_that_it_did_not_announce_fails() -> None:
+    """R1: what the halt's answer does not count cannot activate."""
+    late = replace(FLEET[0], activations=(*FLEET[0].activations, installs(2_501, SICK), installs(2_520, SICK)))
+    what = "activations after the halt of 1.2.0 beyond those it announced"
+    assert failing(with_first(late)) == [what]
+    assert observed(what, all_claims(with_first(late), EXPECTED)) == "1 (2 after, 1 announced)"
+
+
+def test_an_activation_while_an_operators_halt_lasts_fails() -> None:
+    """A halt counts until it is resumed, also when the rollout goes on later."""
+    early = replace(FLEET[0], activations=(*FLEET[0].activations, installs(4_060, CAP)))
+    assert failing(with_first(early)) == ["activations after the halt of configuration 1.0.0 beyond those it announced"]
+
+
+def test_more_starts_than_the_cap_allows_fail() -> None:
+    """Six chargers on a release that dies on boot, before the first of them came back, are one too many."""
+    fleet = [
+        replace(one, activations=tuple(replace(made, back_ms=made.at_ms + 60) for made in one.activations))
+        for one in FLEET
+    ]
+    assert "activations of 1.3.0 beyond its cap" in failing(fleet)
+
+
+def test_two_chargers_of_a_site_that_are_down_together_fail() -> None:
+    """R5: a site keeps charging."""
+    first = replace(FLEET[0], activations=(replace(FLEET[0].activations[0], back_ms=1_000 + 10 * SITES + 1),))
+    assert failing(with_first(first)) == ["times that two chargers of a site were taken down at once"]
