@@ -189,7 +189,7 @@ class Charger:
         sha256, _, path = rest.partition(" ")
         try:
             self.power_cap_w = read_power_cap(int(length), sha256, path)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             self.tell({"event": "config_refused", "config": sha256})
             return
         self.config = sha256
