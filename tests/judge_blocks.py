@@ -6,7 +6,7 @@ from rollout.domain.judge.facts import Arm, Block, Event, Member, Start, StartOu
 from rollout.domain.judge.plan import JudgePlan, MetricPlan, Source, StartPlan, WavePlan
 from rollout.domain.judge.presets import BETS, SOAK_ROWS, START_ROWS
 
-DEADLINE, WARM_UP, HORIZON, SILENCE = 30, 30, 1440, 120
+DEADLINE, SETTLE, WARM_UP, HORIZON, SILENCE = 30, 3, 30, 1440, 120
 """Milliseconds that stand for minutes: the judge only compares them."""
 H7 = MetricPlan(metric="h7", margin_ppm=300_000, base_ppm=10_000, bets=BETS, warm_up_ms=WARM_UP)
 FEED = replace(H7, metric="h9", source=Source.FEED)
@@ -20,7 +20,7 @@ def plan(*metrics: MetricPlan, controls: int = 3, waves: int = 3, late_harm_part
         for wave in range(1, waves + 1)
     )
     return JudgePlan(
-        start=StartPlan(p0_ppm=10_000, deadline_ms=DEADLINE, rows=START_ROWS),
+        start=StartPlan(p0_ppm=10_000, deadline_ms=DEADLINE, settle_ms=SETTLE, rows=START_ROWS),
         soak_rows=SOAK_ROWS,
         metrics=metrics or (H7,),
         horizon_ms=HORIZON,

@@ -100,7 +100,7 @@ def reports(index: int, failed_ago: int | None) -> Act:
 
 
 def starts(index: int, outcome: StartOutcome) -> Act:
-    return on_member(index, lambda one, age_ms, _: observe_start(one, outcome, age_ms=age_ms))
+    return on_member(index, lambda one, age_ms, _: observe_start(one, PLAN, outcome, age_ms=age_ms))
 
 
 def leaves(index: int) -> Act:

@@ -31,7 +31,7 @@ class Arm(StrEnum):
 
 
 class StartOutcome(StrEnum):
-    """How a start ended. For a control, HEALTHY means: heard of within the same window."""
+    """How a start ended. For a control, HEALTHY means: heard of within the same window, once restarts are back."""
 
     HEALTHY = "healthy"
     FAILED = "failed"

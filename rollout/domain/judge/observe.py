@@ -10,13 +10,15 @@ went silent tells its block nothing more. Both arms alike. Without this a verdic
 from collections.abc import Iterable
 from dataclasses import replace
 
-from rollout.domain.judge.facts import Block, CensorReason, Event, FeedMark, Member, Start, StartOutcome
+from rollout.domain.judge.facts import Arm, Block, CensorReason, Event, FeedMark, Member, Start, StartOutcome
 from rollout.domain.judge.plan import JudgePlan
 
 
-def observe_start(member: Member, outcome: StartOutcome, *, age_ms: int) -> Member:
-    """The start ended (treated), or the control was heard of. The first word stands."""
+def observe_start(member: Member, plan: JudgePlan, outcome: StartOutcome, *, age_ms: int) -> Member:
+    """The start ended (treated), or the control was heard of. The first word that counts stands."""
     if member.start is not None or _is_over(member, age_ms):
+        return member
+    if member.arm is Arm.CONTROL and age_ms < plan.start.settle_ms:
         return member
     return replace(member, start=Start(outcome, age_ms))
 

@@ -4,7 +4,9 @@ Both arms are read by the same functions, so an outage, a dead feed or a slow re
 Unknown stays unknown here; how an unknown is read is the streams' business.
 
 Rules:
-1. A start is decided at its deadline at the latest and never changes: a report that comes later counts as none.
+1. A start is decided at its deadline at the latest and never changes: a report that comes later counts as none. A
+   control counts as there only when heard of after `settle_ms`: else an outage that begins while treated chargers
+   restart finds every control already heard of (simulated: up to 18 % of good releases halted).
 2. A charger is silent when `silence_ms` passed after its last report; `observe.py` takes no data from it after that.
 3. A start that failed, a silent charger (for its own reports) and a censored one leave the soak risk sets at that age.
 4. For PASS (intention to treat, at the horizon) missing data speaks against the claim in both arms: a treated charger
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from rollout.domain.judge.facts import Member, StartOutcome
+from rollout.domain.judge.facts import Arm, Member, StartOutcome
 from rollout.domain.judge.plan import JudgePlan, MetricPlan, Source
 
 NOTHING_KNOWN = -1
@@ -49,7 +51,7 @@ def start_outcome(member: Member, plan: JudgePlan, *, age_now_ms: int) -> tuple[
     """How the start went, and the age at which that was settled (0 while it is not)."""
     deadline_ms = plan.start.deadline_ms
     told = member.start
-    if told is not None and told.age_ms <= deadline_ms and _before_censoring(member, told.age_ms):
+    if told is not None and _counts(member, plan, told.age_ms) and _before_censoring(member, told.age_ms):
         return (Outcome.GOOD if told.outcome is StartOutcome.HEALTHY else Outcome.BAD), told.age_ms
     if not _before_censoring(member, deadline_ms):
         return Outcome.LOST, 0
@@ -116,6 +118,11 @@ def control_at_horizon(
     if history.leave_ms < plan.horizon_ms:
         return Outcome.LOST
     return Outcome.GOOD if history.known_ms >= plan.horizon_ms else Outcome.PENDING
+
+
+def _counts(member: Member, plan: JudgePlan, age_ms: int) -> bool:
+    first_ms = plan.start.settle_ms if member.arm is Arm.CONTROL else 0
+    return first_ms <= age_ms <= plan.start.deadline_ms
 
 
 def _before_censoring(member: Member, age_ms: int) -> bool:

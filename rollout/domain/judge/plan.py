@@ -59,6 +59,9 @@ class StartPlan:
     """Declared bound of what an ordinary restart fails more often than no restart. Measure it (`restarts.py`)."""
     deadline_ms: int
     """Back and healthy by this age, or the start has failed. For a control: heard of by this age."""
+    settle_ms: int
+    """Age from which a control's sign of life counts: when the quickest ordinary restart is back. A control that was
+    heard of while the treated charger still restarted says nothing of an outage that began in between."""
     rows: tuple[StartRow, ...]
     control_ppm: int = 2_000
     """Share of controls that the alternatives expect to be silent in the window."""
@@ -66,6 +69,7 @@ class StartPlan:
     def __post_init__(self) -> None:
         checks.integer("p0_ppm", self.p0_ppm, 0, PPM // 2)
         checks.integer("deadline_ms", self.deadline_ms, 1, MAX_AGE_MS)
+        checks.integer("settle_ms", self.settle_ms, 0, self.deadline_ms)
         checks.integer("control_ppm", self.control_ppm, 1, PPM // 2)
         _require_rows("start rows", len(self.rows))
         if any(row.treated_ppm <= self.p0_ppm + self.control_ppm for row in self.rows):

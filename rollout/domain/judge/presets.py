@@ -16,6 +16,8 @@ from rollout.domain.judge.plan import (
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
+SETTLE_MS = 3 * MINUTE_MS
+"""A restart takes 3 to 6 minutes."""
 
 START_ROWS = (
     StartRow(treated_ppm=50_000, parts=10),
@@ -43,7 +45,7 @@ DEMO_FIRST_WAVE = 36
 def production_plan(metrics: tuple[MetricPlan, ...], waves: tuple[WavePlan, ...], *, p0_ppm: int) -> JudgePlan:
     """24 h soak, m = 3, start within 30 min. `p0_ppm` is measured from ordinary restarts, never guessed."""
     return JudgePlan(
-        start=StartPlan(p0_ppm=p0_ppm, deadline_ms=30 * MINUTE_MS, rows=START_ROWS),
+        start=StartPlan(p0_ppm=p0_ppm, deadline_ms=30 * MINUTE_MS, settle_ms=SETTLE_MS, rows=START_ROWS),
         soak_rows=SOAK_ROWS,
         metrics=metrics,
         horizon_ms=24 * HOUR_MS,
@@ -53,7 +55,13 @@ def production_plan(metrics: tuple[MetricPlan, ...], waves: tuple[WavePlan, ...]
 
 
 def demo_plan(
-    waves: tuple[WavePlan, ...], *, start_deadline_ms: int, warm_up_ms: int, horizon_ms: int, silence_ms: int
+    waves: tuple[WavePlan, ...],
+    *,
+    start_deadline_ms: int,
+    settle_ms: int,
+    warm_up_ms: int,
+    horizon_ms: int,
+    silence_ms: int,
 ) -> JudgePlan:
     """200 chargers on 40 sites: margin 0.30, two controls, own-site controls; sessions, boot loops, configuration."""
     report = tuple(
@@ -61,7 +69,7 @@ def demo_plan(
         for name in ("h7", "h4", "h17")
     )
     return JudgePlan(
-        start=StartPlan(p0_ppm=10_000, deadline_ms=start_deadline_ms, rows=START_ROWS),
+        start=StartPlan(p0_ppm=10_000, deadline_ms=start_deadline_ms, settle_ms=settle_ms, rows=START_ROWS),
         soak_rows=SOAK_ROWS,
         metrics=report,
         horizon_ms=horizon_ms,

@@ -117,7 +117,7 @@ def _expected(factors: list[list[Fraction]], p_treated: Fraction, p_control: Fra
 @pytest.mark.parametrize("controls", [1, 2, 3, 8])
 def test_start_table_rises_with_the_treated_and_falls_with_the_controls(controls: int) -> None:
     """If this fails "unknown treated: well, unknown control: silent" is not the worst case for a halt."""
-    logs = start_table(StartPlan(p0_ppm=10_000, deadline_ms=1, rows=START_ROWS), controls).logs
+    logs = start_table(StartPlan(p0_ppm=10_000, deadline_ms=1, settle_ms=0, rows=START_ROWS), controls).logs
     assert (logs[1] > logs[0]).all()
     assert (np.diff(logs, axis=1) < 0).all()
 
@@ -170,7 +170,7 @@ def test_pass_bet_never_gains_at_the_margin_whatever_the_dependence(margin: Frac
 
 def test_tables_never_exceed_the_exact_factors() -> None:
     """If this fails a table entry was rounded up or stands in the wrong cell."""
-    start = StartPlan(p0_ppm=10_000, deadline_ms=1, rows=START_ROWS)
+    start = StartPlan(p0_ppm=10_000, deadline_ms=1, settle_ms=0, rows=START_ROWS)
     table = start_table(start, 3)
     for index, row in enumerate(START_ROWS):
         factors = start_factors(Fraction(row.treated_ppm, PPM), CONTROLS, Fraction(1, 100), 3)

@@ -6,7 +6,7 @@ import pytest
 
 from rollout.domain.judge.facts import Block, CensorReason, Event, FeedMark, Start, StartOutcome
 from rollout.domain.judge.observe import censor, observe_feed, observe_report, observe_start, withdraw
-from tests.judge_blocks import FEED, H7, HORIZON, SILENCE, SILENT, WARM_UP, block, control, plan, treated
+from tests.judge_blocks import FEED, H7, HORIZON, SETTLE, SILENCE, SILENT, WARM_UP, block, control, plan, treated
 
 PLAN = plan(H7, FEED, SILENT)
 FRESH = treated(start=None, known=0)
@@ -14,8 +14,16 @@ FRESH = treated(start=None, known=0)
 
 def test_the_first_word_about_a_start_stands() -> None:
     """If this fails a charger that was dead at the deadline becomes healthy again in a verdict already given."""
-    failed = observe_start(FRESH, StartOutcome.FAILED, age_ms=3)
-    assert observe_start(failed, StartOutcome.HEALTHY, age_ms=9).start == Start(StartOutcome.FAILED, 3)
+    failed = observe_start(FRESH, PLAN, StartOutcome.FAILED, age_ms=3)
+    assert observe_start(failed, PLAN, StartOutcome.HEALTHY, age_ms=9).start == Start(StartOutcome.FAILED, 3)
+
+
+def test_a_control_heard_of_too_early_is_heard_of_again() -> None:
+    """If this fails the first poll after the draw hides that the control was cut off with everybody else."""
+    unheard = control(start=None)
+    assert observe_start(unheard, PLAN, StartOutcome.HEALTHY, age_ms=SETTLE - 1) == unheard
+    assert observe_start(unheard, PLAN, StartOutcome.HEALTHY, age_ms=SETTLE).start is not None
+    assert observe_start(FRESH, PLAN, StartOutcome.HEALTHY, age_ms=SETTLE - 1).start is not None
 
 
 def test_a_report_moves_what_is_known_and_brings_first_failures() -> None:
@@ -53,7 +61,7 @@ def test_censoring_ends_what_a_member_tells() -> None:
     assert opened.censored_ms == 60
     assert censor(opened, CensorReason.QUARANTINED, age_ms=90) == opened
     assert observe_report(opened, PLAN, age_ms=70, failures=[Event("h7", 65)]) == opened
-    assert observe_start(opened, StartOutcome.HEALTHY, age_ms=61) == opened
+    assert observe_start(opened, PLAN, StartOutcome.HEALTHY, age_ms=61) == opened
 
 
 def test_a_feed_cannot_rewrite_what_it_told() -> None:

@@ -13,7 +13,7 @@ from rollout.domain.judge.outcomes import (
     track,
     treated_at_horizon,
 )
-from tests.judge_blocks import DEADLINE, FEED, H7, HORIZON, SILENCE, SILENT, WARM_UP, control, plan, treated
+from tests.judge_blocks import DEADLINE, FEED, H7, HORIZON, SETTLE, SILENCE, SILENT, WARM_UP, control, plan, treated
 
 PLAN = plan(H7, FEED, SILENT)
 
@@ -33,6 +33,14 @@ def test_a_start_is_settled_at_its_deadline_and_stays_so(arm: type) -> None:
     in_time = arm(start_at=DEADLINE)
     assert start_outcome(in_time, PLAN, age_now_ms=DEADLINE)[0] is Outcome.GOOD
     assert start_outcome(arm(start=StartOutcome.FAILED), PLAN, age_now_ms=6) == (Outcome.BAD, 5)
+
+
+def test_a_control_heard_of_during_the_restart_does_not_count_as_there() -> None:
+    """If this fails an outage that begins while treated chargers restart halts good releases."""
+    early = control(start_at=SETTLE - 1)
+    assert start_outcome(early, PLAN, age_now_ms=DEADLINE)[0] is Outcome.PENDING
+    assert start_outcome(early, PLAN, age_now_ms=DEADLINE + 1)[0] is Outcome.BAD
+    assert start_outcome(treated(start_at=SETTLE - 1), PLAN, age_now_ms=DEADLINE)[0] is Outcome.GOOD
 
 
 def test_a_control_opened_before_the_deadline_is_lost_not_silent() -> None:

@@ -21,7 +21,7 @@ from rollout.domain.judge.presets import DEMO_FIRST_WAVE, START_ROWS, demo_plan,
 from rollout.domain.judge.restarts import P0, TooFewRestarts, p0_from_restarts
 from tests.judge_blocks import H7, plan
 
-DEMO = demo_plan((), start_deadline_ms=10_000, warm_up_ms=500, horizon_ms=4_000, silence_ms=8_000)
+DEMO = demo_plan((), start_deadline_ms=10_000, settle_ms=1_000, warm_up_ms=500, horizon_ms=4_000, silence_ms=8_000)
 
 
 def metric(margin_ppm: int, base_ppm: int) -> MetricPlan:
@@ -155,7 +155,7 @@ def test_p0_is_measured_or_not_declared() -> None:
 def test_plans_that_cannot_be_are_refused() -> None:
     """If this fails a plan is signed whose numbers contradict each other."""
     with pytest.raises(ValueError, match="outside the null"):
-        StartPlan(p0_ppm=60_000, deadline_ms=1, rows=START_ROWS)
+        StartPlan(p0_ppm=60_000, deadline_ms=1, settle_ms=0, rows=START_ROWS)
     with pytest.raises(ValueError, match="below 100"):
         replace(H7, margin_ppm=700_000, base_ppm=300_000)
     with pytest.raises(ValueError, match="no margin and no bets"):
