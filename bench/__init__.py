@@ -1,0 +1,1 @@
+"""Measurements: what the design costs, beside named alternatives in the same run. `make bench` runs them all."""
