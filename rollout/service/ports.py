@@ -147,8 +147,9 @@ class WorkRows(Protocol):
     """What chargers do: participations, permits, places, duties, the judge's blocks, deadlines."""
 
     def participation(self, rollout_id: str, device_id: str) -> Participation | None: ...
-    def newest_participation(self, device_id: str, kind: ReleaseKind) -> Participation | None:
-        """By the instant of its permit."""
+    def running_participation(self, device_id: str, kind: ReleaseKind) -> Participation | None:
+        """The newest, by the instant of its permit, of those whose stage says that the charger runs the release or may
+        (`offer.RUNS_IT`): an attempt that ended elsewhere does not hide what the charger runs."""
         ...
 
     def put_participation(self, participation: Participation) -> None: ...
@@ -199,6 +200,10 @@ class PeopleRows(Protocol):
     def principal(self, name: str) -> Principal | None: ...
     def principal_with_token(self, token_hash: str) -> Principal | None: ...
     def put_principal(self, principal: Principal) -> None: ...
+    def principals(self) -> tuple[Principal, ...]:
+        """All of them, by name; few."""
+        ...
+
     def approval(self, approval_id: str) -> Approval | None: ...
     def approvals_open(self, *, now_ms: int, limit: int) -> tuple[Approval, ...]:
         """Neither approved nor expired, oldest first."""
@@ -236,7 +241,7 @@ class Changes:
     through: int
     """Ask from here next time."""
     devices: tuple[str, ...]
-    """Device, state, newest participation or duty changed."""
+    """Device, state, a participation or the duty changed."""
     sites: tuple[str, ...]
     rollouts: tuple[str, ...]
     """Rollout, waves, plan changed."""
@@ -302,6 +307,14 @@ class PermitSigner(Protocol):
 
     def sign(self, permit: Permit) -> SignedMessage:
         """Raises: Unavailable."""
+        ...
+
+
+class LocalStops(Protocol):
+    """Halts that this process keeps by itself while the database does not answer."""
+
+    def holds(self, rollout_id: str) -> bool:
+        """True while permits of this rollout are refused here."""
         ...
 
 
