@@ -10,6 +10,7 @@ from rollout.adapters.sql.tables import people as tables
 from rollout.domain.people import Approval, AuditEntry, Latch, Principal
 
 MAX_LATCHES = 10_000
+MAX_PRINCIPALS = 10_000
 
 _PRINCIPALS = RowMap(Principal, tables.PrincipalRow)
 _APPROVALS = RowMap(Approval, tables.ApprovalRow)
@@ -18,6 +19,7 @@ _AUDIT = RowMap(AuditEntry, tables.AuditRow)
 
 _row_limit: BindParameter[int] = bindparam("row_limit")
 _WITH_TOKEN = _PRINCIPALS.select(_PRINCIPALS.table.c.token_hash == bindparam("of_token")).limit(1)
+_EVERYONE = _PRINCIPALS.select().order_by(_PRINCIPALS.table.c.name).limit(MAX_PRINCIPALS)
 _approval = _APPROVALS.table.c
 _APPROVALS_OPEN = (
     _APPROVALS.select(_approval.approved_by.is_(None), _approval.expires_at_ms > bindparam("now_ms"))
@@ -51,6 +53,9 @@ class SqlPeopleRows(Rows):
 
     def put_principal(self, principal: Principal) -> None:
         self._put(_PRINCIPALS, principal)
+
+    def principals(self) -> tuple[Principal, ...]:
+        return self._many(_PRINCIPALS, _EVERYONE, {})
 
     def approval(self, approval_id: str) -> Approval | None:
         return self._get(_APPROVALS, approval_id=approval_id)

@@ -13,6 +13,7 @@ from rollout.adapters.sql.mapping import MAX_REMEMBERED, RowMap, json_of, table_
 from rollout.adapters.sql.rows import ChangeKind, Rows
 from rollout.adapters.sql.tables import work as tables
 from rollout.domain.judge.facts import Block
+from rollout.domain.offer import RUNS_IT
 from rollout.domain.records import DueKind, DueRow, Duty, Participation, PermitRow, PermitStatus, Place, Stage
 
 _PARTICIPATIONS = RowMap(Participation, tables.ParticipationRow)
@@ -26,8 +27,13 @@ _of_rollout: BindParameter[str] = bindparam("of_rollout")
 _of_device: BindParameter[str] = bindparam("of_device")
 _row_limit: BindParameter[int] = bindparam("row_limit")
 _participation = _PARTICIPATIONS.table.c
-_NEWEST = (
-    _PARTICIPATIONS.select(_participation.device_id == _of_device, _participation.kind == bindparam("of_kind"))
+_RUNS_IT = sorted(stage.value for stage in RUNS_IT)
+_RUNNING = (
+    _PARTICIPATIONS.select(
+        _participation.device_id == _of_device,
+        _participation.kind == bindparam("of_kind"),
+        _participation.stage.in_(bindparam("stages", expanding=True)),
+    )
     .order_by(_participation.permitted_at_ms.desc(), _participation.rollout_id.desc())
     .limit(1)
 )
@@ -75,8 +81,9 @@ class SqlWorkRows(Rows):
     def participation(self, rollout_id: str, device_id: str) -> Participation | None:
         return self._get(_PARTICIPATIONS, rollout_id=rollout_id, device_id=device_id)
 
-    def newest_participation(self, device_id: str, kind: ReleaseKind) -> Participation | None:
-        return self._one(_PARTICIPATIONS, _NEWEST, {"of_device": device_id, "of_kind": kind.value})
+    def running_participation(self, device_id: str, kind: ReleaseKind) -> Participation | None:
+        values = {"of_device": device_id, "of_kind": kind.value, "stages": _RUNS_IT}
+        return self._one(_PARTICIPATIONS, _RUNNING, values)
 
     def put_participation(self, participation: Participation) -> None:
         self._put(_PARTICIPATIONS, participation)
