@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import bindparam, func, select
 
+from otacore.errors import Conflict
 from otacore.wire.release import ReleaseKind
 from rollout.adapters.sql.mapping import RowMap, upsert
 from rollout.adapters.sql.rows import ChangeKind, Rows
@@ -35,7 +36,7 @@ _CONFIRMED = (
     .limit(bindparam("row_limit"))
 )
 # Liveness replaces only what is older: a late batch must not turn a charger's clock back.
-_SEE = upsert(_SEEN.table, only_if=lambda stored, given: given["at_ms"] > stored["at_ms"])
+_SEE = upsert(_SEEN.table, only_if=lambda stored, given: given["at_ms"] >= stored["at_ms"])
 
 
 class SqlFleetRows(Rows):
@@ -58,6 +59,8 @@ class SqlFleetRows(Rows):
         return int(self._scalar(_COUNT, {}))
 
     def put_device(self, device: Device) -> None:
+        if self.device(device.device_id) is None and device.number != self.device_count():
+            raise Conflict("device.number_taken", "another registration was faster; try again")
         self._put(_DEVICES, device)
         self._note(ChangeKind.DEVICE, device.device_id)
 

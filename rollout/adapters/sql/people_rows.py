@@ -22,7 +22,7 @@ _WITH_TOKEN = _PRINCIPALS.select(_PRINCIPALS.table.c.token_hash == bindparam("of
 _EVERYONE = _PRINCIPALS.select().order_by(_PRINCIPALS.table.c.name).limit(MAX_PRINCIPALS)
 _approval = _APPROVALS.table.c
 _APPROVALS_OPEN = (
-    _APPROVALS.select(_approval.approved_by.is_(None), _approval.expires_at_ms > bindparam("now_ms"))
+    _APPROVALS.select(_approval.approved_at_ms.is_(None), _approval.expires_at_ms > bindparam("now_ms"))
     .order_by(_approval.requested_at_ms, _approval.approval_id)
     .limit(_row_limit)
 )

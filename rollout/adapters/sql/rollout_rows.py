@@ -78,6 +78,8 @@ class SqlRolloutRows(Rows):
 
     def put_release(self, release: Release) -> None:
         self._put(_RELEASES, release)
+        for rollout in self.rollouts_of(release.digest):
+            self._note(ChangeKind.ROLLOUT, rollout.rollout_id)
 
     def rollout(self, rollout_id: str) -> Rollout | None:
         return self._get(_ROLLOUTS, rollout_id=rollout_id)

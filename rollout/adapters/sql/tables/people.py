@@ -21,7 +21,7 @@ class ApprovalRow(SQLModel, table=True):
     """`Approval`."""
 
     __tablename__ = "approval"
-    __table_args__ = (Index("approval_by_expiry", "approved_by", "expires_at_ms"),)
+    __table_args__ = (Index("approval_by_expiry", "approved_at_ms", "expires_at_ms"),)
     approval_id: str = key()
     action: str
     subject: str

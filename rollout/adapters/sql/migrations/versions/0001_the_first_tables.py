@@ -27,7 +27,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement per table and index
         sa.Column("approved_at_ms", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("approval_id"),
     )
-    op.create_index("approval_by_expiry", "approval", ["approved_by", "expires_at_ms"], unique=False)
+    op.create_index("approval_by_expiry", "approval", ["approved_at_ms", "expires_at_ms"], unique=False)
     op.create_table(
         "audit",
         sa.Column("sequence", sa.BigInteger(), autoincrement=False, nullable=False),
