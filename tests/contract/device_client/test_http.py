@@ -1,5 +1,6 @@
 """The charger's HTTP against real sockets and a server without manners."""
 
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 
@@ -13,6 +14,23 @@ from tests.fakes.rude_server import Asked, End, RudeServer, answer
 
 IMPATIENT = HttpLimits(connect_s=2, idle_s=0.05, answer_s=2)
 PATIENT = HttpLimits()
+
+
+class PacedClock(HandClock):
+    """A clock that another thread moves on, and only after it was read: so who drips waits for who listens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._was_read = threading.Event()
+
+    def monotonic_ms(self) -> int:
+        self._was_read.set()
+        return super().monotonic_ms()
+
+    def advance_when_read(self, ms: int) -> None:
+        self._was_read.wait(timeout=10)
+        self._was_read.clear()
+        self.advance(ms)
 
 
 def code_of(request: HttpRequest, limits: HttpLimits = PATIENT, *, limit_bytes: int = 1000) -> str:
@@ -115,12 +133,12 @@ def test_whatever_a_server_says_ends_in_a_clear_error(script: list[bytes | End],
 
 def test_a_small_answer_has_a_deadline_however_busily_it_drips() -> None:
     """A server that sends a byte now and then would hold the agent for hours."""
-    clock = HandClock()
+    clock = PacedClock()
 
     def drip(asked: Asked) -> Iterable[bytes | End]:
         yield b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
         for _ in range(100):
-            clock.advance(10_000)
+            clock.advance_when_read(10_000)
             yield b"x"
         yield End.SILENCE
 
@@ -136,12 +154,12 @@ def test_a_small_answer_has_a_deadline_however_busily_it_drips() -> None:
 
 def test_headers_that_drip_have_a_deadline_too() -> None:
     """The watch would begin only at the body, and a server could drip headers for ever."""
-    clock = HandClock()
+    clock = PacedClock()
 
     def drip(asked: Asked) -> Iterable[bytes | End]:
         yield b"HTTP/1.1 200 OK\r\n"
         for number in range(90):
-            clock.advance(10_000)
+            clock.advance_when_read(10_000)
             yield f"X-{number}: y\r\n".encode()
         yield End.SILENCE
 
@@ -158,12 +176,12 @@ def test_headers_that_drip_have_a_deadline_too() -> None:
 
 def test_a_long_answer_is_given_up_when_its_rate_falls() -> None:
     """A slow drip would hold a download, and its connection, for months."""
-    clock = HandClock()
+    clock = PacedClock()
 
     def drip(asked: Asked) -> Iterable[bytes | End]:
         yield b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 200_000
         for _ in range(100):
-            clock.advance(10_000)
+            clock.advance_when_read(10_000)
             yield b"x"
         yield End.SILENCE
 
