@@ -5,7 +5,8 @@ then starts the slot; if that write fails it boots all the same. It does not loo
 load has used up a try like one that crashed.
 
 Rules (DESIGN D1):
-1. Every boot of any slot takes one of its tries; a healthy agent refills them. So also a settled slot that rots falls back.
+1. Every boot of any slot takes one of its tries; a healthy agent refills them. So a settled slot that rots
+   falls back too.
 2. A trial goes first while it has tries. Exhausted, a new release's slot becomes invalid and the primary boots.
 3. The primary exhausted: the other confirmed one. Both exhausted: the newest confirmed one, again and again.
 4. States that cannot arise are read as the nearest one that can: nothing empty, invalid or unverified ever boots.
@@ -23,6 +24,8 @@ from otacore.wire.release import ReleaseKind
 BOOT_RECORD_LIMIT_BYTES: Final = 4096
 """One copy of the record, so that it fits one erase block of the smallest chargers."""
 
+EMPTY_PAIR: Final = SlotPair()
+"""A pair in which nothing was ever written."""
 _SETTLED: Final = (SlotStatus.CONFIRMED, SlotStatus.KEPT)
 
 
@@ -31,7 +34,7 @@ class BootRecord:
     """The only thing that decides what boots; kept in two checksummed copies outside the slots."""
 
     firmware: SlotPair
-    config: SlotPair = SlotPair()
+    config: SlotPair = EMPTY_PAIR
     boots: int = 0
     """Rises with every boot; never used to decide."""
     schema: int = 1
@@ -86,7 +89,7 @@ def select(pair: SlotPair) -> Selection:
 
 
 def boot(record: BootRecord) -> tuple[BootRecord, Selection, Selection]:
-    """What one boot does: the record to write first, then the firmware to start, then the configuration it runs under."""
+    """What one boot does: the record to write first, the firmware to start, the configuration it runs under."""
     firmware, config = select(record.firmware), select(record.config)
     made = replace(record, firmware=firmware.pair, config=config.pair, boots=record.boots + 1)
     return made, firmware, config

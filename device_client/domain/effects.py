@@ -55,7 +55,7 @@ class SendReport:
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """Question: refresh the metadata and read policies, and of a rollout its campaign manifest and release. -> LookedUp"""
+    """Question, answered by `LookedUp`: refresh the metadata, read policies, and a rollout's manifest and release."""
 
     rollout_id: RolloutId | None
     kind: ReleaseKind | None
@@ -63,7 +63,7 @@ class LookUp:
 
 @dataclass(frozen=True, slots=True)
 class FetchStretch:
-    """Question: download into the slot from `offset_bytes` on, at most `limit_bytes`, and sync. -> Stretched"""
+    """Question, answered by `Stretched`: download into the slot from `offset_bytes` on, and sync."""
 
     kind: ReleaseKind
     slot: SlotName
@@ -72,11 +72,12 @@ class FetchStretch:
     length_bytes: int
     """Of the whole image; never a byte is written beyond it."""
     limit_bytes: int
+    """How much at most before the answer; fewer when the link is slow."""
 
 
 @dataclass(frozen=True, slots=True)
 class CopyStretch:
-    """Question: copy from the other slot of the pair into `slot`, likewise. -> Stretched"""
+    """Question, answered by `Stretched`: copy from the other slot of the pair into `slot`, likewise."""
 
     kind: ReleaseKind
     slot: SlotName
@@ -87,7 +88,7 @@ class CopyStretch:
 
 @dataclass(frozen=True, slots=True)
 class ReadBackSlot:
-    """Question: read the slot from the medium (not the cache) and hash it. -> ReadBack"""
+    """Question, answered by `ReadBack`: read the slot from the medium (not the cache) and hash it."""
 
     kind: ReleaseKind
     slot: SlotName
@@ -98,32 +99,35 @@ class ReadBackSlot:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Question: if no session runs, let none start until `Release`. -> Held"""
+    """Question, answered by `Held`: if no session runs, let none start until `Release`."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskPermit:
-    """Question: draw a nonce, note the time, ask, verify the signature. -> PermitAnswered"""
+    """Question, answered by `PermitAnswered`: note the time, sign and ask, verify the permit's signature."""
 
     rollout_id: RolloutId
     release_digest: str
     epoch: int
     purpose: Purpose
+    nonce: str
+    report_counter: int
+    """Highest counter of a report made so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadClock:
-    """Question: what time is it now that the writes before this are on the medium? -> ClockRead"""
+    """Question, answered by `ClockRead`: what time is it, now that the writes before this are on the medium."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reboot:
-    """Question without a good answer: reboot at once. -> Failed, if it does not happen"""
+    """Question: reboot at once. It has no good answer, only `Failed` if it does not happen."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyConfig:
-    """Question: let the charger program run under the configuration in `slot`, all or nothing. -> ConfigApplied
+    """Question, answered by `ConfigApplied`: run under the configuration in `slot`, all or nothing.
 
     None: under what the firmware has built in.
     """
@@ -133,7 +137,5 @@ class ApplyConfig:
 
 Write = WriteBoot | WriteJournal | WritePolicy
 Order = Release | SendReport
-Question = (
-    LookUp | FetchStretch | CopyStretch | ReadBackSlot | Hold | AskPermit | ReadClock | Reboot | ApplyConfig
-)
+Question = LookUp | FetchStretch | CopyStretch | ReadBackSlot | Hold | AskPermit | ReadClock | Reboot | ApplyConfig
 Effect = Write | Order | Question

@@ -1,7 +1,7 @@
 """What happens to the agent: facts with the instant they were known, on the suspend-proof monotonic clock (`at_ms`).
 
 Two kinds: *news* (a tick, contact, an answer of the poll, a report that is due) may come at any time and in any stage;
-an *answer* comes exactly once, to the question that was asked last (`effects.Question`), or `Failed` comes in its place.
+an *answer* comes exactly once, to the question that was asked last (`effects.Question`), or `Failed` in its place.
 """
 
 from dataclasses import dataclass
@@ -142,7 +142,8 @@ class ReadBack:
     """Answer to `ReadBackSlot`: what really lies on the medium."""
 
     at_ms: int
-    sha256: str
+    sha256: str | None
+    """None when fewer bytes are there than were asked for."""
     content: bytes | None
 
 
@@ -161,7 +162,6 @@ class PermitAnswered:
     at_ms: int
     asked_at_ms: int
     """When the request left: the permit's 30 s count from here."""
-    nonce: str
     permit: Permit | None
     reason: str
     retry_after_s: int
@@ -201,6 +201,12 @@ class Failed:
     kind: FailureKind
     code: str
 
+    @property
+    def is_passing(self) -> bool:
+        """The world did not answer: the next try may."""
+        return self.kind in (FailureKind.UNAVAILABLE, FailureKind.CONFLICT)
+
 
 Answer = LookedUp | Stretched | ReadBack | Held | PermitAnswered | ClockRead | ConfigApplied | Failed
-Event = Tick | Contact | Offered | CalledBack | NothingOffered | Forget | ReportDue | ReportStored | Answer
+News = Tick | Contact | Offered | CalledBack | NothingOffered | Forget | ReportDue | ReportStored
+Event = News | Answer

@@ -1,4 +1,4 @@
-"""What a metadata refresh found: verified facts that the checks decide upon. Made by the `Repository` port, from TUF targets.
+"""What a metadata refresh found: verified facts that the checks decide upon, made by the `Repository` port.
 
 Nothing here is trusted because it has this shape: the port fills it from verified targets only, and names the TUF role
 that signed each, so that the checks can hold the roles together.

@@ -60,13 +60,15 @@ class Job:
     """Complete downloads whose hash did not fit."""
     leaving: str | None = None
     """Release digest that a recovery leaves."""
+    starts: int = 0
+    """How often an agent has started on this trial; ends a trial whose agent crashes without a reboot."""
     uncontacted_ms: int = 0
     """How long this kept release ran with its local link up and reached nobody."""
 
     def __post_init__(self) -> None:
         checks.slug("rollout_id", self.rollout_id)
         checks.text("path", self.path, 200)
-        for name in ("epoch", "reached_bytes", "misfits", "uncontacted_ms"):
+        for name in ("epoch", "reached_bytes", "misfits", "starts", "uncontacted_ms"):
             checks.integer(name, getattr(self, name))
 
 
@@ -163,7 +165,7 @@ class PolicyMemory:
 
 
 def with_notice(journal: Journal, notice: Notice) -> Journal:
-    """Add a fact to be reported. Full: a plain state goes first, else the oldest; the latest state is always sent last."""
+    """Add a fact to be reported. Full: a plain state goes first, else the oldest; the latest stays."""
     if journal.notices and journal.notices[-1] == notice:
         return journal
     notices = (*journal.notices, notice)

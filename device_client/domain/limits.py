@@ -1,4 +1,4 @@
-"""The charger's own limits on a configuration, whoever signed it (DESIGN D6): decided before the slot counts as staged."""
+"""The charger's own limits on a configuration, whoever signed it (D6): decided before its slot counts as staged."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -4,7 +4,7 @@ A pair says what *may* boot; which slot does boot is `boot.select`. Every functi
 becomes true when the boot record that holds the pair is written durably, so each change is one durable write.
 
 Rules:
-1. Validity is cleared before a byte is written (`invalidated`) and given back after the slot was read back (`verified`).
+1. Validity is cleared before a byte is written (`invalidated`) and given back after it was read back (`verified`).
 2. A slot becomes primary only when a trial of it was kept; the primary is never invalidated while it is primary.
 3. A slot that was once confirmed loses that only by being written again, or when its own release is left (`returned`).
 """
@@ -160,7 +160,9 @@ class SlotPair:
 def factory_pair(image: Image, kind: ReleaseKind) -> SlotPair:
     """As a charger leaves the factory: one confirmed image in slot A, nothing in B."""
     return SlotPair(
-        a=Slot(SlotStatus.CONFIRMED, image, TRIES[kind].settled, confirm_serial=1), booted=SlotName.A, primary=SlotName.A
+        a=Slot(SlotStatus.CONFIRMED, image, TRIES[kind].settled, confirm_serial=1),
+        booted=SlotName.A,
+        primary=SlotName.A,
     )
 
 
@@ -210,7 +212,7 @@ def confirmed(pair: SlotPair, name: SlotName, kind: ReleaseKind) -> SlotPair:
 
 
 def trial_failed(pair: SlotPair) -> SlotPair:
-    """Give the trial up: a new release's slot becomes invalid, a confirmed one stays what it is. Remembered for the agent."""
+    """Give the trial up: a new release's slot becomes invalid, a confirmed one stays. Remembered for the agent."""
     if pair.trial is None:
         return pair
     left = replace(pair, trial=None, failed_trial=pair.trial)

@@ -115,11 +115,11 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class HeldPermit:
-    """A permit, until when it holds on the monotonic clock, and whether it has already cost a refresh."""
+    """A permit, when its request left and until when it holds, on the monotonic clock."""
 
     permit: Permit
+    asked_at_ms: int
     deadline_ms: int
-    refreshed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +141,8 @@ class AgentState:
     journal: Journal
     policy: PolicyMemory
     boot_id: str
+    entropy: str
+    """Drawn once per process; every nonce is a hash of it, so the machine needs no chance of its own."""
     stage: Stage = Stage.IDLE
     entered_at_ms: int = 0
     """When the stage was entered."""
@@ -151,16 +153,27 @@ class AgentState:
     candidate: Candidate | None = None
     policies: Policies | None = None
     """Of the last refresh in this process."""
+    nonce: str | None = None
+    """Of the permit request that could still arm this charger; no report is made meanwhile."""
+    asked: int = 0
+    """Permit requests made by this process."""
     permit: HeldPermit | None = None
     keys_refreshed: bool = False
     """An unknown permit key has already cost this attempt a refresh."""
+    reverting: ReleaseKind = ReleaseKind.FIRMWARE
+    """Whose slot pair goes back to its primary, in stage reverting."""
+    holding: bool = False
+    """The charger program starts no session for our sake."""
     setbacks: int = 0
     """Failures in a row without progress: they make the backoff grow."""
     retry_at_ms: int = 0
+    deferred_digest: str | None = None
+    """The release that `retry_at_ms` is about."""
     surveyed_at_ms: int | None = None
     last_tick_ms: int | None = None
+    contact_at_ms: int | None = None
     told: frozenset[str] = field(default_factory=frozenset)
-    """Codes already reported for the present job or offer, so that a refusal is told once and not at every poll."""
+    """What this process has reported already, so that a refusal is told once and not at every poll."""
     reason: str = ""
     """Why the agent last did or did not go on: for logs and `show`."""
 

@@ -1,10 +1,10 @@
-"""What the agent's driver needs from the world: seven small ports. Adapters implement them; fakes keep the same rules.
+"""What the agent's driver needs from the world: small ports. Adapters implement them; fakes keep the same rules.
 
-Every port raises only the five kinds of `otacore.errors`: Unavailable (try later: network, full disk), Refused (verified
-and rejected), Broken (own records not to be trusted). None of them retries or sleeps; waiting is the machine's.
+Every port raises only the five kinds of `otacore.errors`: Unavailable (try later: network, full disk), Refused
+(verified and rejected), Broken (own records not to be trusted). None retries or sleeps; waiting is the machine's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from device_client.domain.events import Health
 from device_client.domain.findings import Findings
 from device_client.domain.journal import Journal, PolicyMemory
 from device_client.domain.slots import SlotName
+from otacore.errors import OtaError
 from otacore.ids import RolloutId
 from otacore.wire.device_api import PermitReply, PollReply, PollRequest, ReportReply, SignedMessage
 from otacore.wire.release import ReleaseKind
@@ -24,7 +25,7 @@ from otacore.wire.report import HealthEvent
 class Records(Protocol):
     """The three durable records, each in two checksummed copies, the older one written first, synced before returning.
 
-    Raises: Unavailable("device.disk_full"); Broken("device.record_unreadable") when no copy of a record can be read.
+    Raises: Unavailable("disk.full"); Broken("disk.failed", ...) when no copy of a record can be read.
     """
 
     def read_boot(self) -> BootRecord: ...
@@ -44,43 +45,49 @@ class Records(Protocol):
 class Slots(Protocol):
     """The bytes of the slots. It knows nothing of what may boot."""
 
-    def open_stretch(self, kind: ReleaseKind, slot: SlotName, *, offset_bytes: int, length_bytes: int) -> "SlotWriter":
-        """Begin writing at `offset_bytes`; space for `length_bytes` is made sure of first. Raises: Unavailable("device.disk_full")."""
+    def write(
+        self, kind: ReleaseKind, slot: SlotName, pieces: Iterator[bytes], *, offset_bytes: int, length_bytes: int
+    ) -> "Written":
+        """Write from `offset_bytes` on, sync, and say how far that came and what stopped the pieces, if anything did.
+
+        An offset of 0 drops what was there and makes sure of the space. Never a byte beyond `length_bytes`.
+        Raises: Unavailable("disk.full"), Refused("slot.too_small"), Broken("disk.failed") when the sync failed.
+        """
         ...
 
-    def digest(self, kind: ReleaseKind, slot: SlotName, *, length_bytes: int) -> str:
-        """SHA-256 of the first `length_bytes`, read from the medium (cache dropped). Raises: Unavailable when it is shorter or unreadable."""
+    def digest(self, kind: ReleaseKind, slot: SlotName, *, length_bytes: int) -> str | None:
+        """SHA-256 of exactly `length_bytes`, from the medium (cache dropped); None when fewer are there."""
         ...
 
-    def read(self, kind: ReleaseKind, slot: SlotName, *, offset_bytes: int, limit_bytes: int) -> bytes:
-        """At most `limit_bytes` from `offset_bytes` on."""
+    def pieces(
+        self, kind: ReleaseKind, slot: SlotName, *, offset_bytes: int, limit_bytes: int, length_bytes: int
+    ) -> Iterator[bytes]:
+        """Up to `limit_bytes` of the slot's `length_bytes`, from `offset_bytes` on. Raises: Broken("disk.failed")."""
         ...
 
 
-class SlotWriter(Protocol):
-    """One stretch being written."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How far a write is durable, and the error that ended the pieces early."""
 
-    def write(self, data: bytes) -> None:
-        """Append. Raises: Unavailable("device.disk_full")."""
-        ...
-
-    def finish(self) -> None:
-        """Sync: all that was written is on the medium when this returns. Called also after a broken download."""
-        ...
+    reached_bytes: int
+    stopped_by: OtaError | None = None
 
 
 class Repository(Protocol):
     """Signed metadata and target bytes (around `otacore.trust`)."""
 
     def look_up(self, rollout_id: RolloutId | None, kind: ReleaseKind | None, *, now_ms: int) -> Findings:
-        """Refresh, then read policies and, of a rollout, campaign manifest and release. Raises: Unavailable, Refused, Broken."""
+        """Refresh, then read policies and, of a rollout, campaign manifest and release.
+
+        Raises: Unavailable, Refused, Broken.
+        """
         ...
 
-    def fetch(self, path: str, *, offset_bytes: int, limit_bytes: int, into: SlotWriter) -> int:
-        """Stream verified target `path` from `offset_bytes` on into the writer; gives the number of bytes written.
+    def pieces(self, path: str, *, offset_bytes: int, limit_bytes: int) -> Iterator[bytes]:
+        """Up to `limit_bytes` of the verified target `path`, from `offset_bytes` on.
 
-        It may stop early (a slow link: after some seconds), never writes beyond `limit_bytes`, and does not sync.
-        Raises: Unavailable when not one byte came; a download that breaks later gives what had come until then.
+        It may end early without an error (a slow link: after some seconds). Raises: Unavailable, while it is read.
         """
         ...
 
@@ -117,7 +124,10 @@ class ChargerProgram(Protocol):
 
     def look(self) -> Surroundings: ...
     def hold(self) -> bool:
-        """Atomically: no session runs, and none starts until `release` (or a minute has passed). False: a session runs."""
+        """Atomically: no session runs, and none starts until `release` (or a minute has passed).
+
+        False: a session runs.
+        """
         ...
 
     def release(self) -> None:
@@ -132,18 +142,13 @@ class ChargerProgram(Protocol):
         ...
 
     def reboot(self) -> None:
-        """Reboot at once. Returning means that it is under way; the driver then does nothing more. Raises: Unavailable."""
+        """Reboot at once. Returning means that it is under way; the driver then does nothing more.
+
+        Raises: Unavailable.
+        """
         ...
 
     def boot_id(self) -> str: ...
-
-
-class Nonces(Protocol):
-    """Where a permit request's nonce comes from."""
-
-    def __call__(self) -> str:
-        """16 random bytes in hex, never the same twice."""
-        ...
 
 
 class Identity(Protocol):
