@@ -16,6 +16,10 @@ IMPATIENT = HttpLimits(connect_s=2, idle_s=0.05, answer_s=2)
 PATIENT = HttpLimits()
 
 
+GIVEN_UP_S = 0.2
+"""A listener that does not read the clock for so long has hung up."""
+
+
 class PacedClock(HandClock):
     """A clock that another thread moves on, and only after it was read: so who drips waits for who listens."""
 
@@ -28,7 +32,7 @@ class PacedClock(HandClock):
         return super().monotonic_ms()
 
     def advance_when_read(self, ms: int) -> None:
-        self._was_read.wait(timeout=10)
+        self._was_read.wait(timeout=GIVEN_UP_S)
         self._was_read.clear()
         self.advance(ms)
 
