@@ -143,6 +143,51 @@ class FileStorage:
                 return ()
 
 
+class MemoryStorage:
+    """Files of one process in a dictionary: for state that is worth nothing after it ends, and can be thrown away."""
+
+    def __init__(self, files: dict[Path, bytes] | None = None) -> None:
+        self._files = dict(files or {})
+
+    def copy(self) -> "MemoryStorage":
+        """The same files, to be changed apart."""
+        return MemoryStorage(self._files)
+
+    def read(self, path: Path) -> bytes | None:
+        return self._files.get(path)
+
+    def write(self, path: Path, data: bytes) -> None:
+        self._files[path] = bytes(data)
+
+    def write_at(self, path: Path, offset: int, data: bytes) -> None:
+        old = self._files.get(path, b"").ljust(offset, b"\0")
+        self._files[path] = old[:offset] + data + old[offset + len(data) :]
+
+    def append(self, path: Path, data: bytes) -> None:
+        self._files[path] = self._files.get(path, b"") + data
+
+    def truncate(self, path: Path, length_bytes: int) -> None:
+        self._files[path] = self._files[path][:length_bytes].ljust(length_bytes, b"\0")
+
+    def sync(self, path: Path) -> None:
+        """Nothing here is ever certain."""
+
+    def replace(self, source: Path, target: Path) -> None:
+        self._files[target] = self._files.pop(source)
+
+    def remove(self, path: Path) -> None:
+        self._files.pop(path, None)
+
+    def sync_directory(self, path: Path) -> None:
+        """Nothing here is ever certain."""
+
+    def make_directory(self, path: Path) -> None:
+        """Names need no directory here."""
+
+    def names(self, path: Path) -> tuple[str, ...]:
+        return tuple(sorted(name.name for name in self._files if name.parent == path))
+
+
 def write_durably(storage: Storage, path: Path, data: bytes) -> None:
     """Replace a file's content as one step that survives a power cut (Rule 1)."""
     aside = path.with_name(f".{path.name}.new")

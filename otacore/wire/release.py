@@ -100,5 +100,7 @@ class ReleaseManifest:
                 checks.version(version)
         if not self.hardware or not self.parts or not self.pace:
             raise ValueError("hardware, parts and pace must each have an entry")
+        if self.pace[0].hours:
+            raise ValueError("pace: the first step has no step before it, so its hours are 0")
         if [step.share for step in self.pace] != sorted(step.share for step in self.pace):
             raise ValueError("pace: shares must not fall from step to step")

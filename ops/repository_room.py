@@ -1,0 +1,56 @@
+"""The repository room, put together on one machine: directory store, online keys from files, publisher and desk."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from otacore.clock import Clock
+from otacore.errors import Misuse
+from repository.adapters.bundles import load_draft
+from repository.adapters.directory import DirectoryStore
+from repository.service.checking import Checker
+from repository.service.desk import CampaignDesk
+from repository.service.ports import OnlineKeys
+from repository.service.publisher import Publisher
+from signer.api import Passphrase, open_signer
+
+HOST = "repository"
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryRoom:
+    """What a process that publishes needs."""
+
+    directory: Path
+    store: DirectoryStore
+    checker: Checker
+    publisher: Publisher
+    desk: CampaignDesk
+
+    @property
+    def metadata(self) -> Path:
+        """Where the signed metadata lies."""
+        return self.directory / "metadata"
+
+
+def open_room(directory: Path, *, keys: Path, check: Path, clock: Clock, passphrase: Passphrase) -> RepositoryRoom:
+    """Open a repository's directory with the online keys of this host; `check` is scratch space of its own client."""
+    store = DirectoryStore(directory)
+    checker = Checker(store=store, directory=check)
+    host = keys / "online" / HOST
+    online = OnlineKeys(
+        campaign=open_signer(f"file:{host / 'campaign.pem'}", passphrase=passphrase),
+        snapshot=(open_signer(f"file:{host / 'snapshot.pem'}", passphrase=passphrase),),
+        timestamp=(open_signer(f"file:{host / 'timestamp.pem'}", passphrase=passphrase),),
+    )
+    publisher = Publisher(store=store, keys=online, clock=clock, checker=checker)
+    desk = CampaignDesk(publisher=publisher, checker=checker, clock=clock)
+    return RepositoryRoom(directory, store, checker, publisher, desk)
+
+
+def publish_bundle(room: RepositoryRoom, folder: Path, *, now_ms: int) -> int:
+    """Publish a signed bundle; gives the number of the publication. Raises: Refused, Conflict, Unavailable, Broken."""
+    try:
+        root = room.publisher.read_role("root").to_bytes()
+    except Misuse:
+        root = None
+    return room.publisher.publish(load_draft(folder, trusted_root=root, now_ms=now_ms))
