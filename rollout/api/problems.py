@@ -34,7 +34,7 @@ STATUS_OF_CODE: Mapping[str, int] = MappingProxyType(
         "access.token_missing": 401,
         "access.token_unknown": 401,
         "access.role_too_small": 403,
-        "access.other_device": 403,
+        "poll.unknown_token": 401,
         "http.body_too_large": 413,
         "http.body_too_slow": 408,
         "http.not_found": 404,
@@ -125,18 +125,24 @@ def answer_error(error: OtaError) -> Response:
     return answer(problem)
 
 
+def answer_any(error: Exception) -> Response:
+    """Answer for whatever was raised; what nobody foresaw is logged with its trace and answered without it."""
+    if isinstance(error, OtaError):
+        return answer_error(error)
+    if isinstance(error, HTTPException) and isinstance(error.__cause__, OtaError):
+        return answer_error(error.__cause__)
+    if isinstance(error, HTTPException):
+        return _answer_http(error)
+    _log.error("call_crashed", exc_info=error)
+    return answer(Problem(status=500, code="server.broken", detail="an unforeseen fault was logged; tell the operator"))
+
+
 def install(app: FastAPI) -> None:
     """Make `app` answer every error as a problem."""
-    app.add_exception_handler(OtaError, _on_ota_error)
+    app.add_exception_handler(OtaError, _on_surprise)
     app.add_exception_handler(RequestValidationError, _on_malformed)
-    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(HTTPException, _on_surprise)
     app.add_exception_handler(Exception, _on_surprise)
-
-
-async def _on_ota_error(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, OtaError):
-        raise error
-    return answer_error(error)
 
 
 async def _on_malformed(_request: Request, error: Exception) -> Response:
@@ -145,16 +151,11 @@ async def _on_malformed(_request: Request, error: Exception) -> Response:
     return answer(malformed(error.errors()))
 
 
-async def _on_http_error(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
-    if isinstance(error.__cause__, OtaError):
-        return answer_error(error.__cause__)
+def _answer_http(error: HTTPException) -> Response:
     codes = {400: "http.malformed", 404: "http.not_found", 405: "http.method_not_allowed", 413: "http.body_too_large"}
     code = codes.get(error.status_code, "http.failed")
     return answer(Problem(status=error.status_code, code=code, detail=str(error.detail)))
 
 
-async def _on_surprise(request: Request, error: Exception) -> Response:
-    _log.error("call_crashed", path=request.url.path, exc_info=error)
-    return answer(Problem(status=500, code="server.broken", detail="an unforeseen fault was logged; call the operator"))
+async def _on_surprise(_request: Request, error: Exception) -> Response:
+    return answer_any(error)

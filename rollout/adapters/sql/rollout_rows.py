@@ -1,6 +1,7 @@
 """`RolloutRows` over SQL: releases, rollouts and their plans, publications to come, counters, verdicts."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 
 from sqlalchemy import BindParameter, bindparam, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -111,12 +112,7 @@ class SqlRolloutRows(Rows):
 
     def judge_plan(self, rollout_id: str) -> JudgePlan | None:
         body = self._scalar(_PLAN_OF, {"of_rollout": rollout_id})
-        if body is None:
-            return None
-        try:
-            return read_plan(body.encode())
-        except Refused as error:
-            raise Broken("store.row_unreadable", f"the plan of {rollout_id} cannot be read: {error.hint}") from error
+        return None if body is None else _read_plan(body)
 
     def replace_plan(
         self, rollout_id: str, plan: JudgePlan, waves: Sequence[Wave], chargers: Sequence[PlannedCharger]
@@ -166,3 +162,12 @@ class SqlRolloutRows(Rows):
 
     def put_verdict(self, verdict: StoredVerdict) -> None:
         self._put(_VERDICTS, verdict)
+
+
+@lru_cache(maxsize=64)
+def _read_plan(body: str) -> JudgePlan:
+    """Plans are read at every permit and every report of a block, and seldom change."""
+    try:
+        return read_plan(body.encode())
+    except Refused as error:
+        raise Broken("store.row_unreadable", f"a judge's plan cannot be read: {error.hint}") from error
