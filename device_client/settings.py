@@ -6,7 +6,7 @@ Keys and tokens are not settings: the charger makes its key itself, enrolment gi
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -65,7 +65,7 @@ class Settings:
     """Who may vouch for the servers' names; None: the system's list."""
     firmware_slot_bytes: int = 512 * 1024 * 1024
     config_slot_bytes: int = 256 * 1024
-    slots: Mapping[tuple[ReleaseKind, SlotName], Path] = MappingProxyType({})
+    slots: Mapping[tuple[ReleaseKind, SlotName], Path] = field(default_factory=dict)
     """Devices or files that are not where they are by default."""
 
     def slot_files(self) -> Mapping[tuple[ReleaseKind, SlotName], Path]:
@@ -93,10 +93,10 @@ def load_settings(path: Path) -> Settings:
 
 
 def _settings(given: dict[str, Any]) -> Settings:
-    known = {field.name: field.type for field in fields(Settings)}
-    unknown = sorted(set(given) - set(known))
+    known = {known.name for known in fields(Settings)}
+    unknown = sorted(set(given) - known)
     if unknown:
-        raise ValueError(f"unknown key {unknown[0]!r}; known are {', '.join(known)}")
+        raise ValueError(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
     read: dict[str, Any] = {name: _READERS.get(name, _text)(value) for name, value in given.items()}
     made = Settings(**read)
     require_device_id(made.device_id)
