@@ -1,0 +1,82 @@
+"""Messages between chargers and the server: lost, doubled, late, overtaken, or cut off altogether.
+
+What it is: `Network.call` delivers a request to the server and the answer back to the charger, as HTTP would show it to
+the charger: an answer, or silence until its own time-out. What it does not do: know what is in a message.
+
+Rules:
+1. A lost answer is told from a lost request by nobody: in both the charger sees a time-out, in one the server acted.
+2. A doubled request is handled twice; the first answer to arrive is the one that the charger sees.
+3. An answer after the time-out is dropped, as a closed connection would; what the server did stands.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from ops.simulation.engine import Engine
+from ops.simulation.faults import Faults
+
+T = TypeVar("T")
+
+TIMEOUT_MS = 40_000
+"""How long a charger waits for an answer: longer than a permit lives, so that answers come too late to be used."""
+QUICK_MS = (20, 900)
+SLOW_MS = (5_000, 70_000)
+PARTITION_MS = (60_000, 1_500_000)
+
+
+class Link:
+    """One charger's line to the world."""
+
+    def __init__(self) -> None:
+        self.cut_until_ms = 0
+        self.is_dead = False
+
+
+class Network:
+    """Every link of the world; the rates are the world's faults."""
+
+    def __init__(self, engine: Engine, faults: Faults) -> None:
+        self._engine = engine
+        self._faults = faults
+
+    def call(
+        self,
+        link: Link,
+        handle: Callable[[], T | None],
+        answered: Callable[[T], None],
+        timed_out: Callable[[], None],
+    ) -> None:
+        """Send a request. `handle` is the server (None: it died or refused the connection while it worked)."""
+        waiting = [True]
+        self._engine.after(TIMEOUT_MS, lambda: self._give_up(waiting, timed_out))
+        copies = 2 if self._faults.now(self._faults.rates.doubled) else 1
+        for _ in range(copies):
+            if self._passes(link):
+                self._engine.after(self._delay(), lambda: self._deliver(link, handle, answered, waiting))
+
+    def _deliver(
+        self, link: Link, handle: Callable[[], T | None], answered: Callable[[T], None], waiting: list[bool]
+    ) -> None:
+        answer = handle()
+        if answer is not None and self._passes(link):
+            self._engine.after(self._delay(), lambda: self._arrive(answer, answered, waiting))
+
+    def _arrive(self, answer: T, answered: Callable[[T], None], waiting: list[bool]) -> None:
+        if waiting[0]:
+            waiting[0] = False
+            answered(answer)
+
+    def _give_up(self, waiting: list[bool], timed_out: Callable[[], None]) -> None:
+        if waiting[0]:
+            waiting[0] = False
+            timed_out()
+
+    def _passes(self, link: Link) -> bool:
+        if self._faults.now(self._faults.rates.partition):
+            link.cut_until_ms = self._engine.now_ms + self._engine.between(*PARTITION_MS)
+        lost = self._faults.now(self._faults.rates.loss) or link.is_dead
+        return not lost and (self._engine.now_ms >= link.cut_until_ms or self._faults.over())
+
+    def _delay(self) -> int:
+        slow = self._faults.now(self._faults.rates.slow)
+        return self._engine.between(*(SLOW_MS if slow else QUICK_MS))

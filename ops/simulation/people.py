@@ -1,0 +1,199 @@
+"""The persons of a world: they start rollouts, answer questions, meddle, and go home when the storm is over.
+
+What it is: visits every few minutes; what a person does on a visit is drawn. What it does not do: anything that the
+services would not let a person do; dangerous acts ask a second person, as they must.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ops.simulation.scenario import MINUTE_MS, PlannedRollout
+from otacore.errors import Conflict, Misuse, Refused
+from rollout.domain.halt import HaltAnswer
+from rollout.domain.people import Principal, Role
+from rollout.domain.planning import PlanRequest
+from rollout.domain.records import Options, Rollout, State
+from rollout.service.acts import AwaitingApproval
+from rollout.service.operate import Creation
+
+if TYPE_CHECKING:
+    from ops.simulation.world import World
+
+VISIT_MS = (8 * MINUTE_MS, 20 * MINUTE_MS)
+RETRY_MS = 3 * MINUTE_MS
+ALICE = Principal(name="alice", role=Role.ADMIN, is_person=True)
+BOB = Principal(name="bob", role=Role.ADMIN, is_person=True)
+SETTLED = (State.COMPLETED, State.ROLLED_BACK, State.HALTED, State.PAUSED)
+OPTIONS = Options(complete_at_pct=80, undecided_wait_s=90 * 60, rollback_wait_s=60 * 60, baseline_ppm=300_000)
+
+
+class People:
+    """Two operators."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._at_work = True
+        self._started: list[str] = []
+
+    def begin(self) -> None:
+        """They come to work."""
+        world = self._world
+        with world.server.store.transaction() as rows:
+            for one in (ALICE, BOB):
+                rows.put_principal(one)
+        for planned in world.scenario.rollouts:
+            world.repository.add(planned.built)
+        self._next_visit()
+        self._launch_later(0)
+
+    def leave(self) -> None:
+        """Nobody acts from now on."""
+        self._at_work = False
+
+    # --- launching ----------------------------------------------------------------------------------------------------
+
+    def _launch_later(self, index: int) -> None:
+        world = self._world
+        if index < len(world.scenario.rollouts):
+            planned = world.scenario.rollouts[index]
+            wait_ms = max(RETRY_MS, world.engine.start_ms + planned.after_ms - world.engine.now_ms)
+            world.engine.after(wait_ms, lambda: self._launch(index))
+
+    def _launch(self, index: int) -> None:
+        if not self._at_work:
+            return
+        planned = self._world.scenario.rollouts[index]
+        is_free = index == 0 or not planned.waits or self._state(self._started[-1] if self._started else "") in SETTLED
+        if is_free and self._go(planned):
+            self._started.append(planned.rollout_id)
+            index += 1
+        self._launch_later(index)
+
+    def _go(self, planned: PlannedRollout) -> bool:
+        """Create, plan and start; whatever of it was done by an earlier attempt is not done again."""
+        server, rollout_id = self._world.server, planned.rollout_id
+        release = planned.built.manifest
+        if self._state(rollout_id) is None:
+            creation = Creation(
+                rollout_id=rollout_id,
+                product=release.product,
+                kind=release.kind,
+                version=release.version,
+                options=OPTIONS,
+            )
+            self._do(rollout_id, "create", lambda: server.rollouts.create(ALICE, creation))
+        if self._state(rollout_id) is State.DRAFT:
+            request = PlanRequest(waves=planned.waves, judge=planned.judge)
+            self._do(rollout_id, "plan", lambda: server.rollouts.plan(ALICE, rollout_id, request))
+        if self._state(rollout_id) is State.PLANNED:
+            self._do(rollout_id, "start", lambda: server.rollouts.start(ALICE, rollout_id, reason="as planned"))
+        return self._state(rollout_id) not in (None, State.DRAFT, State.PLANNED)
+
+    # --- visits -------------------------------------------------------------------------------------------------------
+
+    def _next_visit(self) -> None:
+        engine = self._world.engine
+        engine.after(engine.between(*VISIT_MS), self._visit)
+
+    def _visit(self) -> None:
+        if not self._at_work:
+            return
+        for rollout_id in self._started:
+            rollout = self._rollout(rollout_id)
+            if rollout is not None:
+                self._look_at(rollout)
+        self._look_at_chargers()
+        self._next_visit()
+
+    def _look_at(self, rollout: Rollout) -> None:
+        engine, rollout_id = self._world.engine, rollout.rollout_id
+        drawn = engine.random.random()
+        if rollout.state in (State.PAUSED, State.HALTED) and engine.chance(0.5):
+            self._answer(rollout, drawn)
+        elif engine.chance(self._world.scenario.meddling):
+            if drawn < 0.4:  # noqa: PLR2004 - shares of moods
+                self.halt(rollout_id)
+            elif drawn < 0.7:  # noqa: PLR2004 - the same
+                self._do(
+                    rollout_id, "pause", lambda: self._world.server.rollouts.pause(ALICE, rollout_id, reason="unsure")
+                )
+            else:
+                self._roll_back(rollout_id)
+        elif rollout.state is State.COMPLETED and not rollout.unproven and drawn < 0.4:  # noqa: PLR2004 - the same
+            self._raise_floor(rollout)
+
+    def _answer(self, rollout: Rollout, drawn: float) -> None:
+        server, rollout_id = self._world.server, rollout.rollout_id
+        if drawn < 0.5:  # noqa: PLR2004 - shares of moods
+            done = self._do(
+                rollout_id, "resume", lambda: server.rollouts.resume(ALICE, rollout_id, reason="looked at it")
+            )
+            if done and self._state(rollout_id) in (State.RUNNING, State.COMPLETED):
+                self._world.watch.resumed(rollout_id)
+        elif drawn < 0.7 and rollout.state is State.PAUSED:  # noqa: PLR2004 - the same
+            self._world.books.rollouts[rollout_id].was_promoted = True
+            self._do(rollout_id, "promote", lambda: server.rollouts.promote(ALICE, rollout_id, reason="good enough"))
+        elif drawn < 0.9:  # noqa: PLR2004 - the same
+            self._roll_back(rollout_id)
+
+    def halt(self, rollout_id: str) -> None:
+        """One person, at once."""
+        server = self._world.server
+        self._do(rollout_id, "halt", lambda: server.rollouts.halt(ALICE, rollout_id, reason="stop"))
+
+    def _roll_back(self, rollout_id: str) -> None:
+        server = self._world.server
+        self._do(rollout_id, "rollback", lambda: server.rollouts.rollback(ALICE, rollout_id, reason="take it back"))
+
+    def _raise_floor(self, rollout: Rollout) -> None:
+        built = self._world.repository.by_digest(rollout.release_digest)
+        view = self._world.repository.view
+        if built is not None and built.manifest.security_version > view.floor.security_version:
+            self._world.repository.publish_floor(built.manifest.security_version, built.manifest.version)
+
+    def _look_at_chargers(self) -> None:
+        """What is dead or silent is now and then said to be out of service."""
+        world = self._world
+        for charger in world.chargers:
+            book = world.books.chargers[charger.name]
+            gone = charger.is_dead or charger.link.is_dead
+            if gone and not book.is_out_of_service and world.engine.chance(0.2):
+                name = charger.name
+                book.is_out_of_service = self._do(
+                    name,
+                    "out of service",
+                    lambda: world.server.rollouts.out_of_service(ALICE, name, reason="dead"),  # noqa: B023
+                )
+
+    # --- how a person acts --------------------------------------------------------------------------------------------
+
+    def _do(self, subject: str, what: str, act: Callable[[], object]) -> bool:
+        """One act, with a second person where it takes two. False: it was refused or nobody answered."""
+        server, engine = self._world.server, self._world.engine
+
+        def both() -> object:
+            answer = act()
+            if isinstance(answer, AwaitingApproval):
+                self._world.books.reach("two persons")
+                answer = server.approvals.approve(BOB, answer.approval.approval_id)
+            return answer
+
+        try:
+            answer = server.guarded(both)
+        except (Refused, Misuse, Conflict) as error:
+            engine.note(f"{what} {subject}: {error.code}")
+            return False
+        engine.note(f"{what} {subject}: {'no answer' if answer is None else type(answer).__name__}")
+        if isinstance(answer, HaltAnswer):
+            self._world.watch.halted(subject, announced=answer.permits_open, young=answer.permits_young)
+        return answer is not None
+
+    def _rollout(self, rollout_id: str) -> Rollout | None:
+        with self._world.server.store.reading() as rows:
+            return rows.rollout(rollout_id)
+
+    def _state(self, rollout_id: str) -> State | None:
+        rollout = self._rollout(rollout_id)
+        return None if rollout is None else rollout.state

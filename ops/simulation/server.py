@@ -1,0 +1,184 @@
+"""The rollout host of a world: the real services over a store in memory, in a process that dies and comes back.
+
+What it is: the real permit, intake, poll, operator and controller services; a crash before or after any commit throws
+everything away but the store. What it does not do: HTTP and signatures; requests come as verified values.
+
+Rules:
+1. What was not committed when the process died never was; what was committed stands, whether or not anybody was told.
+2. Between a decision and its commit another caller may get in: a second tick, a permit, a halt.
+3. While the process is down nobody gets an answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from ops.simulation.ports import FakeSigner, SeededEntropy, WorldClock
+from otacore.errors import Conflict, Unavailable
+from otacore.wire.codec import encode
+from otacore.wire.device_api import PermitReply, PollReply, PollRequest, ReportReply
+from otacore.wire.permit import Permit, PermitRequest
+from otacore.wire.report import Report
+from rollout.adapters.memory import CommitPoint, MemoryStore
+from rollout.service.approvals import ApprovalService
+from rollout.service.controller import ControllerService
+from rollout.service.intake import IntakeService
+from rollout.service.operate import RolloutService
+from rollout.service.permit import PermitService
+from rollout.service.poll import PollService
+from rollout.service.view import FleetView
+
+if TYPE_CHECKING:
+    from ops.simulation.charger import Charger
+    from ops.simulation.world import World
+
+T = TypeVar("T")
+
+RESTART_MS = (3_000, 240_000)
+TICK_MS = (20_000, 60_000)
+
+
+class ServerDied(BaseException):  # noqa: N818 - not an error that anybody but the world may catch
+    """The process of the rollout host is gone in the middle of what it did."""
+
+
+class Server:
+    """The rollout host."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.store = MemoryStore(on_commit=self._on_commit)
+        self._clock = WorldClock(world.engine)
+        self._entropy = SeededEntropy(world.engine)
+        self._signer = FakeSigner()
+        self.is_up = False
+        self._life = 0
+        self._is_nested = False
+        self._changes = 0
+
+    # --- process ------------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start the process: everything in memory is made anew from the store."""
+        world = self._world
+        self._life += 1
+        self.view = FleetView(self.store)
+        self.view.load()
+        self._polls = PollService(view=self.view, store=self.store, clock=self._clock, poll_after_s=world.poll_after_s)
+        self._permits = PermitService(
+            store=self.store, clock=self._clock, signer=self._signer, catalogue=world.repository, view=self.view
+        )
+        self._intake = IntakeService(store=self.store, clock=self._clock)
+        self._controller = ControllerService(
+            store=self.store, clock=self._clock, publisher=world.repository, catalogue=world.repository
+        )
+        self.rollouts = RolloutService(
+            store=self.store,
+            clock=self._clock,
+            entropy=self._entropy,
+            catalogue=world.repository,
+            publisher=world.repository,
+        )
+        self.approvals = ApprovalService(store=self.store, clock=self._clock, rollouts=self.rollouts)
+        self.is_up = True
+        life = self._life
+        world.engine.after(world.engine.between(*TICK_MS), lambda: self._tick_timer(life))
+
+    def _die(self) -> None:
+        world = self._world
+        world.engine.note("server dies")
+        world.books.reach("server crash")
+        self.is_up, self._is_nested = False, False
+        self._life += 1
+        world.engine.after(world.engine.between(*RESTART_MS), self.begin)
+
+    def _on_commit(self, point: CommitPoint) -> None:
+        faults = self._world.faults
+        if point is CommitPoint.BEFORE:
+            self._interleave()
+            dies = faults.now(faults.rates.crash_before_commit)
+        else:
+            self._look_at_commits()
+            dies = faults.now(faults.rates.crash_after_commit)
+        if dies and self.is_up:
+            raise ServerDied
+
+    def _interleave(self) -> None:
+        faults = self._world.faults
+        if not faults.now(faults.rates.interleaved) or self._is_nested or not self.is_up:
+            return
+        self._is_nested = True
+        try:
+            self._world.books.reach("tick inside another transaction")
+            self._controller.tick()
+        finally:
+            self._is_nested = False
+
+    def _look_at_commits(self) -> None:
+        changes = self.store.changes_since(self._changes, limit=1_000)
+        self._changes = changes.through
+        if changes.rollouts:
+            with self.store.reading() as rows:
+                for rollout_id in changes.rollouts:
+                    rollout = rows.rollout(rollout_id)
+                    if rollout is not None:
+                        self._world.watch.committed(rollout, rows.waves(rollout_id))
+
+    def guarded(self, work: Callable[[], T]) -> T | None:
+        """Do something in the process; None when it is down, dies of it, or answers 503."""
+        if not self.is_up:
+            return None
+        try:
+            return work()
+        except ServerDied:
+            self._die()
+        except (Unavailable, Conflict) as error:
+            self._world.engine.note(f"server: {error.code}")
+        return None
+
+    # --- the controller -----------------------------------------------------------------------------------------------
+
+    def _tick_timer(self, life: int) -> None:
+        if life != self._life:
+            return
+        done = self.guarded(self._controller.tick)
+        for line in done or ():
+            self._world.engine.note(f"tick: {line}")
+        faults, engine = self._world.faults, self._world.engine
+        doubled = faults.now(faults.rates.doubled)
+        if doubled:
+            self._world.books.reach("duplicate tick")
+        wait_ms = 0 if doubled else engine.between(*TICK_MS)
+        engine.after(wait_ms, lambda: self._tick_timer(life))
+
+    # --- the device calls ---------------------------------------------------------------------------------------------
+
+    def poll(self, number: int, request: PollRequest) -> PollReply | None:
+        """A poll, from memory."""
+
+        def answer() -> PollReply:
+            self.view.catch_up()
+            return self._polls.poll(number, request)
+
+        return self.guarded(answer)
+
+    def permit(self, charger: Charger, request: PermitRequest) -> PermitReply | None:
+        """A permit request."""
+        reply = self.guarded(lambda: self._permits.decide(request))
+        if reply is not None and (permit := self.opened(reply)) is not None:
+            self._world.watch.granted(charger, permit)
+        return reply
+
+    def report(self, charger: Charger, report: Report) -> ReportReply | None:
+        """A report."""
+        content = hashlib.sha256(encode(report)).hexdigest()
+        reply = self.guarded(lambda: self._intake.record(report, content))
+        if reply is not None and reply.accepted:
+            self._world.watch.told(charger, report)
+        return reply
+
+    def opened(self, reply: PermitReply) -> Permit | None:
+        """The permit in a reply, as the charger reads it after checking its signature."""
+        return None if reply.permit is None else self._signer.opened(reply.permit)
