@@ -28,7 +28,14 @@ class Command:
     extra: str
 
 
-COMMANDS: Mapping[str, Command] = MappingProxyType({})
+COMMANDS: Mapping[str, Command] = MappingProxyType(
+    {
+        "keys": Command("Make the keys of every role and sign the first metadata.", "ops.commands.keys", "signer"),
+        "release": Command("Stage, sign and publish releases.", "ops.commands.release", "signer"),
+        "policy": Command("Raise a security floor, revoke releases for good.", "ops.commands.policy", "signer"),
+        "repository": Command("Begin, hold, stop and serve a repository.", "ops.commands.repository", "server"),
+    }
+)
 
 
 def main(arguments: Sequence[str] | None = None, *, commands: Mapping[str, Command] = COMMANDS) -> int:

@@ -115,6 +115,7 @@ def _keys_are_themselves(change: Change) -> Iterator[Objection]:
 MIN_OFFLINE_THRESHOLD = 2
 RULES: tuple[Rule, ...] = (
     _version_rises,
+    release_objections,
     _integers_stay_readable,
     _life_is_bounded,
     _names_are_plain,
@@ -124,7 +125,6 @@ RULES: tuple[Rule, ...] = (
     _patterns_are_disjoint,
     _grants_hold,
     _keys_are_themselves,
-    release_objections,
 )
 
 

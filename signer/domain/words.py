@@ -85,7 +85,11 @@ def _release(change: Change, path: str, manifest: ReleaseManifest | None) -> Ite
 
 
 def _pace_step(number: int, step: PaceStep) -> str:
-    reach = "to everybody" if step.share == FULL_SHARE else f"to {step.share / FULL_SHARE:.4%} or {step.named} named"
+    reach = (
+        "to everybody"
+        if step.share == FULL_SHARE
+        else f"to {100 * step.share / FULL_SHARE:.4g} % or {step.named} named"
+    )
     when = "at once" if number == 0 else f"{step.hours} h after that"
     return f"{reach} {when}"
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from securesystemslib.signer import Signer
+from securesystemslib.signer import Key, Signer
 from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
 from tuf.api.metadata import Metadata, Root, Targets
 
@@ -86,6 +86,18 @@ def add_signature(bundle: Bundle, *, signer: Signer, trusted_root: bytes, now_ms
             raise Unavailable("signer.key_failed", f"{error}: is the key plugged in and unlocked?") from error
         bundle = bundle.with_role(role, to_bytes(metadata))
     return bundle
+
+
+def authorised_keys(bundle: Bundle) -> tuple[Key, ...]:
+    """Public halves of the keys that may sign a bundle, for keys that do not carry theirs. Raises: Refused."""
+    standing = {role: parse(role, data) for role, data in bundle.standing.roles.items()}
+    new = {role: parse(role, data) for role, data in bundle.roles.items()}
+    found: dict[str, Key] = {}
+    for role in new:
+        delegator = _delegator(role, standing, new)
+        for keyid in delegator.get_delegated_role(role).keyids:
+            found[keyid] = delegator.get_key(keyid)
+    return tuple(found.values())
 
 
 def require_no_objection(judged: Review) -> None:
