@@ -85,6 +85,6 @@ def _running(state: AgentState, kind: ReleaseKind, measured: str | None) -> Runn
         image_sha256=measured or UNMEASURED,
         version=slot.image.version,
         security_version=slot.image.security_version,
-        confirmed=slot.status is SlotStatus.CONFIRMED,
+        confirmed=slot.status is SlotStatus.CONFIRMED and pair.trial is None,
         other_digest=None if isinstance(way_back, Rejected) else way_back.release_digest,
     )

@@ -49,7 +49,9 @@ def start(
         state, repairs = repaired(state, kind)
         effects = (*effects, *repairs)
     state = resumed(_with_highest(state))
-    state, write = with_journal(state, with_notice(state.journal, Notice(Fact.STATE)))
+    # Any report tells the whole state: a plain one is added only when nothing else waits to be told.
+    journal = state.journal if state.journal.notices else with_notice(state.journal, Notice(Fact.STATE))
+    state, write = with_journal(state, journal)
     # A charger on trial starts no session before its slot is kept.
     release = () if state.stage is Stage.TRIAL else (Release(),)
     return state, (*effects, write, *release)

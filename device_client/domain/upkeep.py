@@ -1,4 +1,4 @@
-"""What the agent does without an offer: give tries back, look policy up, raise the floor once the other slot is refilled.
+"""What the agent does without an offer: give tries back, look up policy, refill the other slot and raise the floor.
 
 Handlers of idle (ticks), surveying, refilling and proving.
 """
