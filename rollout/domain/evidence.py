@@ -17,7 +17,7 @@ from rollout.domain.judge.draw import Candidate
 from rollout.domain.judge.facts import MAX_AGE_MS, Arm, Block, CensorReason, Event, Member, StartOutcome
 from rollout.domain.judge.observe import censor, observe_report, observe_start, withdraw
 from rollout.domain.judge.plan import JudgePlan
-from rollout.domain.records import Duty, Participation, Stage
+from rollout.domain.records import Duty, Stage
 
 _STARTED = (Stage.KEPT, Stage.CONFIRMED, Stage.SETTLED)
 _FAILED_START = (Stage.REVERTED, Stage.FAILED)
@@ -60,7 +60,7 @@ def observe(
 
     def told(member: Member) -> Member:
         outcome = StartOutcome.HEALTHY if member.arm is Arm.CONTROL else start_outcome(stage)
-        started = member if outcome is None else observe_start(member, outcome, age_ms=age_ms)
+        started = member if outcome is None else observe_start(member, plan, outcome, age_ms=age_ms)
         return observe_report(started, plan, age_ms=age_ms, failures=failures)
 
     return _with_member(block, device_id, told)
@@ -82,14 +82,6 @@ def censored(block: Block, device_id: str, reason: CensorReason, *, now_ms: int)
 def withdrawn(block: Block, plan: JudgePlan, *, now_ms: int) -> Block:
     """The block once it is known that its treated charger never activated under that permit."""
     return withdraw(block) if _age(block, now_ms) <= plan.start.deadline_ms else block
-
-
-def block_of(participation: Participation | None, duty: Duty | None) -> tuple[tuple[str, int], ...]:
-    """The blocks (rollout, number) that a charger is a member of."""
-    served = [] if duty is None else [(duty.rollout_id, duty.block)]
-    if participation is not None and participation.block is not None:
-        served.append((participation.rollout_id, participation.block))
-    return tuple(served)
 
 
 def _age(block: Block, now_ms: int) -> int:

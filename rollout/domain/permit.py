@@ -30,9 +30,9 @@ class PermitRefusal(StrEnum):
     """The manifest that the charger verified is not the one that stands: refresh and ask again."""
     WRONG_RELEASE = "wrong_release"
     NONCE_USED = "nonce_used"
+    OLDER_REQUEST = "older_request"
+    """The charger has got a permit for a request that it made later."""
     STOPPED_HERE = "stopped_locally"
-    CONTROLS_PENDING = "controls_pending"
-    """This process has not heard the fleet for a whole poll interval yet, so no control could be drawn fairly."""
     NOT_CALLED_BACK = "not_called_back"
     CLONE = "quarantined_as_clone"
 

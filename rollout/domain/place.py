@@ -65,13 +65,15 @@ def may_go(
     alive_ms: int,
 ) -> PlaceAnswer:
     """May this charger of the site go into flight. `alive_ms`: heard of within it, or not counted as working."""
-    if any(place.device_id == device_id for place in places):
+    held = next((place for place in places if place.device_id == device_id), None)
+    if held is not None and (purpose is Purpose.RECOVER or held.purpose is Purpose.INSTALL):
         return PlaceAnswer(granted=True, takes=False, reason=PlaceReason.HELD)
     if purpose is Purpose.RECOVER:
         return _may_recover(device_id, mates, places)
-    if len(places) >= place_limit(site, [mate.device for mate in mates]):
+    others = sum(place.device_id != device_id for place in places)
+    if others >= place_limit(site, [mate.device for mate in mates]):
         return PlaceAnswer(granted=False, takes=False, reason=PlaceReason.SITE_FULL)
-    flying = {place.device_id for place in places}
+    flying = {place.device_id for place in places} - {device_id}
     working = {mate.device.device_id for mate in mates if _works(mate, now_ms=now_ms, alive_ms=alive_ms)} - flying
     if working == {device_id} and not is_open(site.consent, now_ms=now_ms):
         return PlaceAnswer(granted=False, takes=False, reason=PlaceReason.LAST_WORKING)

@@ -148,8 +148,10 @@ class WorkRows(Protocol):
 
     def participation(self, rollout_id: str, device_id: str) -> Participation | None: ...
     def running_participation(self, device_id: str, kind: ReleaseKind) -> Participation | None:
-        """The newest, by the instant of its permit, of those whose stage says that the charger runs the release or may
-        (`offer.RUNS_IT`): an attempt that ended elsewhere does not hide what the charger runs."""
+        """The newest, by the instant of its permit, of those whose stage is in `offer.RUNS_IT`.
+
+        So an attempt that ended elsewhere does not hide what the charger runs.
+        """
         ...
 
     def put_participation(self, participation: Participation) -> None: ...

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 
 from otacore.clock import Clock
 from otacore.errors import Conflict, Misuse, Refused
-from rollout.domain.audit import link
 from rollout.domain.people import Principal, Role
+from rollout.service.journal import record_act
 from rollout.service.ports import Entropy, Store, Transaction
 
 TOKEN_PREFIX = "tgo_"  # noqa: S105 -- what every operator token begins with, so that scanners find a leaked one
@@ -97,16 +97,14 @@ class PrincipalService:
         return IssuedPrincipal(stored, token)
 
     def _tell(self, rows: Transaction, principal: Principal, *, actor: str, act: str) -> None:
-        detail = {"role": principal.role.value, "is_person": principal.is_person}
-        entry = link(
-            rows.last_audit(),
-            at_ms=self._clock.now_ms(),
+        record_act(
+            rows,
             actor=actor,
             action=f"{act}_principal",
             subject=principal.name,
-            detail=detail,
+            detail={"role": principal.role.value, "is_person": principal.is_person},
+            now_ms=self._clock.now_ms(),
         )
-        rows.append_audit(entry)
 
 
 def token_hash(token: str) -> str:
