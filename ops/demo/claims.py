@@ -29,6 +29,8 @@ class BadRelease:
     good_sha256: str
     """Of the image that its chargers go back to."""
     dies_on_boot: bool = False
+    start_deadline_ms: int = 0
+    """From the permit on; who is not back by then counts as failed for the cap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +113,19 @@ def _is_back_without_download(charger: History, bad: BadRelease) -> bool:
 
 def _within_cap(fleet: Sequence[History], bad: BadRelease) -> Claim:
     """Grant by grant, with what the logs knew at that instant: the server knew no more."""
-    made = sorted(_activations(fleet, bad.release_digest), key=lambda activation: activation.at_ms)
-    beyond = sum(not _cap_allowed(made[:place], activation.at_ms) for place, activation in enumerate(made))
-    return Claim(
-        f"activations of {bad.version} beyond its cap", "0", f"{beyond} of {len(made)}", beyond == 0 < len(made)
-    )
+    made = sorted(_activations(fleet, bad.release_digest), key=_granted_ms)
+    beyond = sum(not _cap_allowed(made[:place], _granted_ms(one), bad) for place, one in enumerate(made))
+    what = f"activations of {bad.version} beyond its cap"
+    return Claim(what, "0", f"{beyond} of {len(made)}", beyond == 0 < len(made))
 
 
-def _cap_allowed(earlier: Sequence[Activation], at_ms: int) -> bool:
-    failed = sum(activation.back_ms <= at_ms for activation in earlier)
+def _cap_allowed(earlier: Sequence[Activation], at_ms: int, bad: BadRelease) -> bool:
+    failed = sum(min(one.back_ms, _granted_ms(one) + bad.start_deadline_ms) <= at_ms for one in earlier)
     return may_grant(CapPlan(), in_flight=len(earlier) - failed, failed=failed, healthy=0).allowed
+
+
+def _granted_ms(activation: Activation) -> int:
+    return activation.permitted_ms or activation.at_ms
 
 
 def _after_halt(fleet: Sequence[History], halt: Halt) -> Claim:
@@ -169,7 +174,7 @@ def _at_the_end(fleet: Sequence[History], expected: Expected) -> Claim:
 
 
 def _activations(fleet: Iterable[History], release_digest: str) -> list[Activation]:
-    made = (activation for charger in fleet for activation in charger.activations if not activation.is_way_back)
+    made = (activation for charger in fleet for activation in charger.activations if activation.is_install)
     return [activation for activation in made if activation.release_digest == release_digest]
 
 

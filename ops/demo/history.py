@@ -33,8 +33,10 @@ class Activation:
 
     at_ms: int
     release_digest: str
-    is_way_back: bool = False
-    """The release was left, not taken: a recovery."""
+    is_install: bool = True
+    """A release was taken; False: it was left, or looked back from."""
+    permitted_ms: int = 0
+    """When the server gave leave, by its own clock; 0 when the log knows of none."""
     back_ms: int = ALWAYS_MS
 
 
@@ -94,6 +96,7 @@ class _Fold:
     _in_session: bool = False
     _on_trial: bool = False
     _armed: bool = False
+    _permitted_ms: int = 0
 
     def take(self, line: Line) -> None:
         match line.event:
@@ -110,7 +113,9 @@ class _Fold:
             case "session_ended":
                 self._in_session = False
             case "armed":
-                self._activate(line.at_ms, line.facts["release_digest"], is_way_back=line.facts["purpose"] == "recover")
+                self._activate(line.at_ms, line.facts["release_digest"], is_install=line.facts["purpose"] == "install")
+            case "permit":
+                self._permitted_ms = _number(line.facts.get("server_time_ms"))
             case "config_applied":
                 self._run_under(line.at_ms, str(line.facts["config"]))
             case "kept" | "reverted" | "disarmed":
@@ -134,11 +139,16 @@ class _Fold:
         if sha256 != (self.configs[-1] if self.configs else ""):
             self.configs.append(sha256)
 
-    def _activate(self, at_ms: int, release_digest: Fact, *, is_way_back: bool = False) -> None:
-        self.activations.append(Activation(at_ms, str(release_digest), is_way_back))
+    def _activate(self, at_ms: int, release_digest: Fact, *, is_install: bool = True) -> None:
+        self.activations.append(Activation(at_ms, str(release_digest), is_install, self._permitted_ms))
+        self._permitted_ms = 0
         self._armed = True
 
     def _is_back(self, at_ms: int) -> None:
         if self._armed:
             self.activations[-1] = replace(self.activations[-1], back_ms=at_ms)
             self._armed = False
+
+
+def _number(fact: Fact) -> int:
+    return fact if isinstance(fact, int) else 0

@@ -15,7 +15,9 @@ EXPECTED = Expected(
     signed=SIGNED,
     bad=(
         BadRelease("1.2.0", SICK, f"release {SICK}", most=10, good_sha256=GOOD),
-        BadRelease("1.3.0", DEAD, f"release {DEAD}", most=10, good_sha256=GOOD, dies_on_boot=True),
+        BadRelease(
+            "1.3.0", DEAD, f"release {DEAD}", most=10, good_sha256=GOOD, dies_on_boot=True, start_deadline_ms=1_000
+        ),
     ),
     halts=(
         Halt("1.2.0", f"release {SICK}", at_ms=2_500, announced=1),
@@ -40,7 +42,7 @@ def charger(number: int) -> History:
         boots += [Boot(2_000 + 10 * number, SICK, "a"), Boot(2_600, GOOD, "b")]
         made += [
             installs(2_000 + 10 * number, SICK),
-            Activation(2_600, f"release {SICK}", is_way_back=True, back_ms=2_609),
+            Activation(2_600, f"release {SICK}", is_install=False, back_ms=2_609),
         ]
     elif number < 9:
         boots += [Boot(3_000 + 10 * number, DEAD, "a"), Boot(3_005 + 10 * number, GOOD, "b")]
@@ -146,6 +148,16 @@ def test_more_starts_than_the_cap_allows_fail() -> None:
         for one in FLEET
     ]
     assert "activations of 1.3.0 beyond its cap" in failing(fleet)
+
+
+def test_a_start_that_missed_its_deadline_makes_room_under_the_cap() -> None:
+    """The server counts a silent charger as failed then; the table must not call that a breach."""
+    slow = [
+        replace(one, activations=tuple(replace(made, back_ms=made.at_ms + 60) for made in one.activations))
+        for one in FLEET
+    ]
+    patient = replace(EXPECTED, bad=(EXPECTED.bad[0], replace(EXPECTED.bad[1], start_deadline_ms=9)))
+    assert "activations of 1.3.0 beyond its cap" not in failing(slow, patient)
 
 
 def test_two_chargers_of_a_site_that_are_down_together_fail() -> None:

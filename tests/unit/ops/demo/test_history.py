@@ -93,4 +93,10 @@ def test_a_power_cut_is_nobodys_plan() -> None:
 
 def test_a_way_back_is_told_from_a_way_forward() -> None:
     """Else the recoveries after a halt would count as activations of the bad release."""
-    assert read(*FIRST_DAY, armed(30, NEW, "recover")).activations[0].is_way_back
+    assert not read(*FIRST_DAY, armed(30, NEW, "recover")).activations[0].is_install
+
+
+def test_an_activation_knows_when_the_server_gave_leave() -> None:
+    """The cap is about permits, not about when chargers came round to using them."""
+    told = read(*FIRST_DAY, line(29, "permit", server_time_ms=27), armed(30, NEW), line(31, "kept"), armed(40, OLD))
+    assert [made.permitted_ms for made in told.activations] == [27, 0]
