@@ -172,8 +172,10 @@ def wake_at_ms(state: AgentState) -> int | None:
             return state.entered_at_ms + state.timing.keep_limit_ms
         case Stage.LOOKING_BACK:
             return state.entered_at_ms + state.timing.look_back_limit_ms
-        case Stage.STAGED | Stage.REVERTING:
+        case Stage.STAGED:
             return state.retry_at_ms
+        case Stage.REVERTING:
+            return max(state.retry_at_ms, state.entered_at_ms + trial.RETRY_BOOT_MS)
         case Stage.IDLE if state.surveyed_at_ms is not None:
             return state.surveyed_at_ms + state.timing.survey_every_ms
         case _:

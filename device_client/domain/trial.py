@@ -82,8 +82,8 @@ def on_going_back_failed(state: AgentState, event: Failed) -> Reaction:
 
 
 def on_reverting_tick(state: AgentState, event: Tick) -> Reaction:
-    """Reverting: still here after a minute, so order it again."""
-    if event.at_ms < state.retry_at_ms:
+    """Reverting: still here after a minute, so order it again. Until then the order's answer is still to come."""
+    if event.at_ms < max(state.retry_at_ms, state.entered_at_ms + RETRY_BOOT_MS):
         return stay(state)
     state, effects = back_to_primary(replace(state, retry_at_ms=event.at_ms + RETRY_BOOT_MS), state.reverting)
     return stay(state, *effects)

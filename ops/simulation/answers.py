@@ -179,7 +179,7 @@ class Answers:
             charger.note(f"permit {nonce[:6]}: {reply.reason}")
             charger.habits.contact()
             charger.feed(
-                lambda at_ms: PermitAnswered(at_ms, asked_at_ms, nonce, permit, reply.reason, reply.retry_after_s)
+                lambda at_ms: PermitAnswered(at_ms, asked_at_ms, permit, reply.reason, reply.retry_after_s)
             )
 
         self._world.network.call(

@@ -23,7 +23,7 @@ from device_client.domain.journal import Journal, PolicyMemory
 from device_client.domain.limits import Limits
 from device_client.domain.machine import step, wake_at_ms
 from device_client.domain.restart import start
-from device_client.domain.slots import Image, SlotName, factory_pair
+from device_client.domain.slots import Image, SlotName, SlotPair, factory_pair
 from device_client.domain.state import AgentState
 from device_client.domain.state import Charger as Registered
 from ops.simulation.answers import Answers
@@ -63,7 +63,6 @@ class Charger:
         self.is_dead = False
         self.life = 0
         self.agent_life = 0
-        self.armed_life = -1
         self.is_powered = False
         self.state: AgentState | None = None
         self.running: Built | None = None
@@ -175,7 +174,7 @@ class Charger:
         self.habits.crashed(self.fruitless_boots)
         self.reboot()
 
-    def runnable(self, kind: ReleaseKind, slot: SlotName | None, pair: boot.SlotPair) -> Built | None:
+    def runnable(self, kind: ReleaseKind, slot: SlotName | None, pair: SlotPair) -> Built | None:
         """What runs when this slot is started: whatever lies there, if it is whole."""
         if slot is None or (image := pair.slot(slot).image) is None:
             return None

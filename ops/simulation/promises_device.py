@@ -31,7 +31,6 @@ MOST_TRIAL_BOOTS = 3
 TRIAL_SLACK_MS = 300_000
 """What a stalled agent may need beyond the time limit of a trial."""
 DRIFT_ALLOWED = 1.004
-SETTLED = (SlotStatus.KEPT, SlotStatus.CONFIRMED)
 
 
 class DevicePromises:
@@ -56,8 +55,9 @@ class DevicePromises:
                 self._trial_boot(charger, book, before.firmware)
             case Why.TRIAL_EXHAUSTED | Why.PRIMARY_EXHAUSTED | Why.BOTH_EXHAUSTED:
                 self._world.books.reach(f"boot: {firmware.why}")
-                was_kept = firmware.pair.slot(firmware.slot).status in SETTLED
-                if digest not in book.confirmed[ReleaseKind.FIRMWARE] and not was_kept:
+                tried = before.firmware.trial
+                looked_back = tried is not None and tried.kind is TrialKind.LOOK_BACK
+                if digest not in book.confirmed[ReleaseKind.FIRMWARE] and not looked_back:
                     raise PromiseBroken("D3", f"{charger.name} falls back to a slot that was never confirmed")
             case Why.PRIMARY:
                 pass
@@ -98,11 +98,11 @@ class DevicePromises:
     # --- D3: trials end by themselves -------------------------------------------------------------------------------
 
     def _trial_boot(self, charger: Charger, book: ChargerBook, pair: SlotPair) -> None:
-        flight = book.flight
-        if flight is None:
-            if pair.trial is not None and pair.trial.kind is not TrialKind.LOOK_BACK:
-                raise PromiseBroken("D4", f"{charger.name} boots a trial that nobody armed")
+        flight, trial = book.flight, pair.trial
+        if trial is not None and trial.kind is TrialKind.LOOK_BACK:
             return
+        if flight is None or trial is None or flight.nonce != trial.nonce:
+            raise PromiseBroken("D4", f"{charger.name} boots a trial that nobody armed")
         flight.trial_boots += 1
         if flight.trial_boots > MOST_TRIAL_BOOTS:
             raise PromiseBroken("D3", f"{charger.name} boots one trial {flight.trial_boots} times")

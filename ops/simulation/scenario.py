@@ -60,7 +60,7 @@ METRICS = (
     silence_metric(warm_up_ms=0),
 )
 JUDGE = JudgePlan(
-    start=StartPlan(p0_ppm=10_000, deadline_ms=10 * MINUTE_MS, rows=START_ROWS),
+    start=StartPlan(p0_ppm=10_000, deadline_ms=10 * MINUTE_MS, settle_ms=MINUTE_MS, rows=START_ROWS),
     soak_rows=SOAK_ROWS,
     metrics=METRICS,
     horizon_ms=SOAK_S * 1000,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from device_client.domain.boot import BootRecord, Selection
 from device_client.domain.journal import PolicyMemory
-from device_client.domain.slots import SlotName
+from device_client.domain.slots import SlotName, SlotPair
 from ops.simulation.books import Flight, PromiseBroken, Request
 from ops.simulation.promises_device import DevicePromises
 from ops.simulation.promises_rollout import RolloutPromises
@@ -122,10 +122,7 @@ class Watch:
         if report.counter < max(book.reports):
             self._books.reach("report sent late")
         record = charger.boot.load()
-        armed = any(
-            trial is not None and trial.nonce is not None for trial in (record.firmware.trial, record.config.trial)
-        )
-        if armed and charger.life == charger.armed_life and report.armed_nonce is None:
+        if report.armed_nonce is None and any(_is_armed(record.pair(kind)) for kind in ReleaseKind):
             raise PromiseBroken("R5", f"{charger.name} says it is unarmed while its trial flag is set")
         if report.fact in TOLD:
             self._books.reach(TOLD[report.fact])
@@ -139,7 +136,6 @@ class Watch:
     # --- flights ------------------------------------------------------------------------------------------------------
 
     def took_off(self, charger: Charger, flight: Flight) -> None:
-        charger.armed_life = charger.life
         self._rollout.took_off(charger, flight)
 
     def activated(self, charger: Charger, flight: Flight) -> None:
@@ -167,3 +163,8 @@ class Watch:
 
     def committed(self, rollout: Rollout, waves: tuple[Wave, ...]) -> None:
         self._rollout.committed(rollout, waves)
+
+
+def _is_armed(pair: SlotPair) -> bool:
+    """A trial flag is set under a permit, and not yet booted."""
+    return pair.trial is not None and pair.trial.nonce is not None and pair.booted is not pair.trial.slot
