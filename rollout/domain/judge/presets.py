@@ -7,6 +7,7 @@ from rollout.domain.judge.plan import (
     Bet,
     JudgePlan,
     MetricPlan,
+    SoakCapPlan,
     SoakRow,
     Source,
     StartPlan,
@@ -62,6 +63,7 @@ def demo_plan(
     warm_up_ms: int,
     horizon_ms: int,
     silence_ms: int,
+    soak_cap: SoakCapPlan | None = None,
 ) -> JudgePlan:
     """200 chargers on 40 sites: margin 0.30, two controls, own-site controls; sessions, boot loops, configuration."""
     report = tuple(
@@ -76,6 +78,7 @@ def demo_plan(
         silence_ms=silence_ms,
         waves=waves,
         controls=2,
+        soak_cap=soak_cap,
         own_site_controls=True,
     )
 

@@ -1,0 +1,100 @@
+"""The judge's bench: false halts and promotions, harm before the halt, sizes, the demo, and other judges beside it.
+
+`run(scale)` measures every row and answers rows and figures; a file to keep rows in makes it resumable. Full scale is
+20,000 rollouts for every error rate. Seeds are fixed by the row's name, so equal scales give equal numbers.
+"""
+
+import json
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.figures import Bound, Figure, Limit
+from bench.judge.rows import Row, all_rows
+
+MIN_ROLLOUTS = 200
+ROWS = Path(__file__).with_name("rows.json")
+LIMITS = {
+    "judge_false_halt_pct": Limit(Bound.AT_MOST, 1.0),
+    "judge_false_promotion_pct": Limit(Bound.AT_MOST, 1.0),
+    "judge_harmed_mean_100pct": Limit(Bound.AT_MOST, 6),
+    "judge_harmed_mean_50pct": Limit(Bound.AT_MOST, 12),
+    "judge_harmed_mean_20pct": Limit(Bound.AT_MOST, 37),
+    "judge_harmed_mean_10pct": Limit(Bound.AT_MOST, 112),
+}
+Told = Callable[[dict[str, Any]], None]
+
+
+def run(scale: float = 1.0, *, keep: Path | None = None, only: str = "", tell: Told = lambda _: None) -> dict[str, Any]:
+    """Measure all rows (or those whose name holds `only`) at `scale` of the full number of rollouts.
+
+    Rows already kept at the same scale are not measured again. `tell` hears of each row as it is done.
+    """
+    done = {} if keep is None else _kept(keep, scale)
+    rows = []
+    for row in all_rows():
+        if only not in row.name:
+            continue
+        result = done.get(row.name) or _measure(row, scale)
+        if keep is not None and row.name not in done:
+            with keep.open("a") as file:
+                file.write(json.dumps(result) + "\n")
+        tell(result)
+        rows.append(result)
+    return {
+        "scale": scale,
+        "rows": rows,
+        "figures": figures(rows),
+        "not_kept": [r["name"] for r in rows if r["kept"] is False],
+    }
+
+
+def measure(*, quick: bool) -> list[Figure]:
+    """The judge's figures for `make bench`; every row is written to `bench/judge/rows.json` unless quick."""
+    found = run(0.02) if quick else run(1.0)
+    if not quick:
+        ROWS.write_text(json.dumps(found["rows"], indent=1) + "\n")
+    return [Figure(one["name"], one["value"], one["unit"], one["how"], LIMITS[one["name"]]) for one in found["figures"]]
+
+
+def figures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The figures of `bench/results.json`: worst error rates and the harm before a halt."""
+    found = []
+    for name, prefix in (("judge_false_halt_pct", "false halt"), ("judge_false_promotion_pct", "false promotion")):
+        worst = max((row for row in rows if row["name"].startswith(prefix)), key=lambda row: row["value"], default=None)
+        if worst is not None:
+            how = f"worst of its rows, {worst['rollouts']} rollouts each: {worst['name']}, {worst['detail']}"
+            found.append({"name": name, "value": worst["value"], "unit": "%", "how": how})
+    for pct in (100, 50, 20, 10):
+        for row in rows:
+            if row["name"] == f"harm: {pct} % do not boot, 10 metrics, capped, m = 3":
+                how = f"mean of {row['rollouts']} rollouts of 400 chargers, {row['detail']}"
+                found.append(
+                    {"name": f"judge_harmed_mean_{pct}pct", "value": row["value"], "unit": "chargers", "how": how}
+                )
+    return found
+
+
+def _measure(row: Row, scale: float) -> dict[str, Any]:
+    rollouts = max(MIN_ROLLOUTS, round(row.rollouts * scale))
+    begun = time.perf_counter()
+    measured = row.measure(rollouts, zlib.crc32(row.name.encode()))
+    seconds = round(time.perf_counter() - begun, 2)
+    return {
+        "name": row.name,
+        "limit": row.limit,
+        "rollouts": rollouts,
+        "scale": scale,
+        "seconds": seconds,
+        **asdict(measured),
+    }
+
+
+def _kept(keep: Path, scale: float) -> dict[str, dict[str, Any]]:
+    if not keep.exists():
+        return {}
+    rows = [json.loads(line) for line in keep.read_text().splitlines()]
+    return {row["name"]: row for row in rows if row["scale"] == scale}
