@@ -184,9 +184,7 @@ def _remedies(draft: JudgePlan, stuck: WaveAnswer, answers: Sequence[WaveAnswer]
         lines.append(f"wave {stuck.wave}: widen the margin to {margin_ppm / 10_000:g} percentage points")
     if stuck.units_wanted < NEVER:
         lines.append(f"wave {stuck.wave}: {stuck.units_wanted} judged units, one per site, would do")
-        merged = _merge(stuck, answers)
-        if merged is not None:
-            lines.append(f"wave {stuck.wave}: merge it with the waves up to {merged}")
+        lines.extend(_merge(stuck, answers))
     lines.append(f"wave {stuck.wave}: or declare promote_unproven_after_soak (two persons; shown as unproven for ever)")
     return lines
 
@@ -218,15 +216,17 @@ def _with_margin(draft: JudgePlan, margin_ppm: int) -> JudgePlan:
     )
 
 
-def _merge(stuck: WaveAnswer, answers: Sequence[WaveAnswer]) -> int | None:
-    """The wave up to which merging would give units enough, taking the later waves' own units as they are."""
-    units = 0
+def _merge(stuck: WaveAnswer, answers: Sequence[WaveAnswer]) -> list[str]:
+    """Neighbours that have the missing units. Waves may share sites, and only the author knows how many."""
+    units, last = 0, stuck.wave
     for answer in answers:
-        if answer.wave >= stuck.wave:
-            units += answer.judged_units
-            if answer.wave > stuck.wave and units >= stuck.units_wanted:
-                return answer.wave
-    return None
+        if answer.wave >= stuck.wave and units < stuck.units_wanted:
+            units, last = units + answer.judged_units, answer.wave
+    condition = f"if together they span {stuck.units_wanted} sites"
+    if units >= stuck.units_wanted:
+        return [f"wave {stuck.wave}: merge it with the waves up to {last}, {condition}"]
+    before = [answer.wave for answer in answers if answer.wave < stuck.wave]
+    return [f"wave {stuck.wave}: merge it into wave {before[-1]}, {condition}"] if before else []
 
 
 def _percent(ppm: int) -> str:

@@ -44,7 +44,12 @@ DEMO_FIRST_WAVE = 36
 
 
 def production_plan(metrics: tuple[MetricPlan, ...], waves: tuple[WavePlan, ...], *, p0_ppm: int) -> JudgePlan:
-    """24 h soak, m = 3, start within 30 min. `p0_ppm` is measured from ordinary restarts, never guessed."""
+    """24 h soak, m = 3, start within 30 min; missing reports are a metric of their own.
+
+    `p0_ppm` is measured from ordinary restarts, never guessed.
+    """
+    if all(metric.source is not Source.SILENCE for metric in metrics):
+        metrics = (*metrics, silence_metric(warm_up_ms=30 * MINUTE_MS))
     return JudgePlan(
         start=StartPlan(p0_ppm=p0_ppm, deadline_ms=30 * MINUTE_MS, settle_ms=SETTLE_MS, rows=START_ROWS),
         soak_rows=SOAK_ROWS,

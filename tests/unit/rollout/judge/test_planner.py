@@ -17,7 +17,7 @@ from rollout.domain.judge.planner import (
     plan_waves,
     units_wanted,
 )
-from rollout.domain.judge.presets import DEMO_FIRST_WAVE, START_ROWS, demo_plan, production_plan, silence_metric
+from rollout.domain.judge.presets import DEMO_FIRST_WAVE, START_ROWS, demo_plan, production_plan
 from rollout.domain.judge.restarts import P0, TooFewRestarts, p0_from_restarts
 from tests.judge_blocks import H7, plan
 
@@ -35,7 +35,7 @@ def metric(margin_ppm: int, base_ppm: int) -> MetricPlan:
 
 
 def production(margin_ppm: int, base_ppm: int) -> JudgePlan:
-    return production_plan((metric(margin_ppm, base_ppm), silence_metric(warm_up_ms=1_800_000)), (), p0_ppm=4_600)
+    return production_plan((metric(margin_ppm, base_ppm),), (), p0_ppm=4_600)
 
 
 def wave(number: int, sites: int, control_sites: int = 10**6, control_chargers: int = 10**6) -> WaveSupply:
@@ -80,6 +80,18 @@ def test_each_remedy_works() -> None:
     assert isinstance(plan_waves(draft, [wave(1, 400)]), Planned)
     assert any("widen the margin to 15 " in line for line in refused.remedies)
     assert isinstance(plan_waves(production(150_000, 20_000), [wave(1, 100)]), Planned)
+
+
+def test_a_small_last_wave_is_told_to_join_the_one_before() -> None:
+    """If this fails the author of a rollout with a small last wave is left without advice."""
+    refused = plan_waves(production(300_000, 10_000), [wave(1, 100), wave(2, 5)])
+    assert isinstance(refused, PlanRefused)
+    assert any("merge it into wave 1" in line for line in refused.remedies)
+
+
+def test_missing_reports_are_judged_in_production() -> None:
+    """If this fails a release after which chargers stop reporting can only end undecided."""
+    assert production(300_000, 10_000).metrics[-1].source is Source.SILENCE
 
 
 def test_a_first_wave_spans_two_sites() -> None:
