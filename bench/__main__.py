@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from time import monotonic
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -21,12 +22,14 @@ from bench.machine import machine
 
 BENCHES = ("judge", "simulation", "trust", "poll", "device", "fleet")
 """Modules with `measure(*, quick: bool) -> Sequence[Figure]`."""
+PRINTED_WIDTH = 180
+"""Of the table where the output is no terminal."""
 RESULTS = Path(__file__).with_name("results.json")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parsed(arguments)
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PRINTED_WIDTH)
     figures = [*machine()]
     for name in asked.benches or BENCHES:
         console.print(f"{name} ...")
@@ -63,7 +66,10 @@ def _row(figure: Figure) -> dict[str, object]:
 
 
 def _table(figures: Sequence[Figure]) -> Table:
-    table = Table("figure", "value", "unit", "limit", "how it was measured")
+    table = Table(box=box.SIMPLE)
+    for name in ("figure", "value", "unit", "limit"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("how it was measured")
     for row in _cells(figures):
         table.add_row(*row)
     return table

@@ -17,7 +17,7 @@ def machine() -> tuple[Figure, ...]:
         Figure("machine_cpus", len(os.sched_getaffinity(0)), "CPUs", "usable by this process"),
         Figure("machine_memory_gib", round(memory, 1), "GiB", "physical"),
         Figure("machine_python", platform.python_version(), "", platform.python_implementation()),
-        Figure("machine_kernel", platform.release(), "", platform.system()),
+        Figure("machine_kernel", ".".join(platform.release().split(".")[:2]), "", platform.system()),
         Figure(
             "machine_load", round(os.getloadavg()[0], 2), "", "load average of the last minute, before the first bench"
         ),
