@@ -5,7 +5,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ops.world import make_world
+from ops.world import World, make_world
 from otacore.clock import SystemClock
 from otacore.ids import FULL_SHARE, firmware_image_path
 from otacore.wire.campaign import CampaignAction, CampaignManifest, CampaignOrder
@@ -38,7 +38,7 @@ class Offered:
 
 
 def offered(directory: Path, *, size_bytes: int) -> Offered:
-    world = make_world(directory, passphrase="only for a bench", clock=SystemClock(), products=(PRODUCT,))  # noqa: S106 -- keys of a minute
+    world = reopened(directory)
     image = directory / "image.bin"
     with image.open("wb") as file:
         for _ in range(0, size_bytes, _PIECE_BYTES):
@@ -64,12 +64,17 @@ def offered(directory: Path, *, size_bytes: int) -> Offered:
     )
 
 
-def campaign(*, release_path: str, release_digest: str, epoch_after: int = 0) -> CampaignManifest:
+def reopened(directory: Path) -> World:
+    """The signed world in that directory; made when there is none."""
+    return make_world(directory, passphrase="only for a bench", clock=SystemClock(), products=(PRODUCT,))  # noqa: S106 -- keys of a minute
+
+
+def campaign(*, release_path: str, release_digest: str) -> CampaignManifest:
     """The next manifest of the bench's rollout, open to everybody."""
     now_ms = SystemClock().now_ms()
     return CampaignManifest(
         rollout_id=ROLLOUT,
-        epoch=max(epoch_after + 1, now_ms // 1000),
+        epoch=now_ms // 1000,
         action=CampaignAction.INSTALL,
         release_path=release_path,
         release_digest=release_digest,
