@@ -96,7 +96,7 @@ class ProgramLine:
         self._events: deque[_Event] = deque(maxlen=MAX_EVENTS)
 
     def fileno(self) -> int:
-        """To wait for the program's next word."""
+        """To wait for the end of the line, which is the program's."""
         return self._line.fileno()
 
     @property
@@ -109,7 +109,7 @@ class ProgramLine:
         self._events.append(_Event(metric, self._clock.monotonic_ms(), detail))
 
     def look(self) -> Surroundings:
-        self._drain()
+        self._listen()
         now_ms = self._clock.monotonic_ms()
         if self._status is None or now_ms - self._status.at_ms >= STATUS_EVERY_MS:
             with contextlib.suppress(Unavailable):
@@ -182,7 +182,8 @@ class ProgramLine:
             self._closed = True
         raise Unavailable("device.program_silent", "the charger program does not answer; it may be rebooting")
 
-    def _drain(self) -> None:
+    def _listen(self) -> None:
+        """Take in what the program has told since the last time, without waiting."""
         self._line.settimeout(0)
         with contextlib.suppress(BlockingIOError):
             for _ in range(MAX_MESSAGES_PER_LOOK):

@@ -8,7 +8,8 @@ Rules:
 1. The record is written before the slot starts; if that fails, the slot starts all the same (a worn-out flash must not
    stop charging).
 2. What is logged as booted is the SHA-256 of the bytes that are started.
-3. The power goes without a warning: SIGKILL, for a reboot as for a cut.
+3. The power goes without a warning: SIGKILL, for a reboot as for a cut; and it goes with the process of this ROM, for
+   the program watches a pipe that nobody else holds open.
 """
 
 import hashlib
@@ -66,6 +67,7 @@ class BootRom:
         self._temper = temper
         self._boots_here = 0
         self._running: RunningProgram | None = None
+        self._socket, self._plug = os.pipe2(os.O_CLOEXEC)
 
     def power_on(self) -> RunningProgram:
         """Boot until something comes up. Raises: Broken("bootrom.dead") when nothing does."""
@@ -82,6 +84,12 @@ class BootRom:
         if self._running is not None:
             self._stop(self._running.process, self._running.control)
             self._running = None
+
+    def close(self) -> None:
+        """Cut the power for good."""
+        self.power_off()
+        os.close(self._plug)
+        os.close(self._socket)
 
     def _boot_once(self, failed_boots: int) -> RunningProgram | None:
         raw = self._record.load()
@@ -123,6 +131,7 @@ class BootRom:
     def _spawn(self, path: Path, line: socket.socket, *, trial: bool, config: Selection) -> subprocess.Popen[bytes]:
         said = {
             "control": line.fileno(),
+            "power": self._socket,
             "log": self._log.descriptor,
             "seed": self._temper.seed + self._boots_here,
             "permille": self._temper.permille,
@@ -136,7 +145,7 @@ class BootRom:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            pass_fds=(line.fileno(), self._log.descriptor),
+            pass_fds=(line.fileno(), self._socket, self._log.descriptor),
         )
 
     def _config_word(self, config: Selection) -> str:

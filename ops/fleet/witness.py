@@ -11,11 +11,10 @@ import base64
 import binascii
 import json
 
-from device_client.adapters.calls import DeviceCalls
 from device_client.domain.boot import BootRecord
 from device_client.domain.journal import Journal, PolicyMemory
 from device_client.domain.slots import SlotName, SlotPair, SlotStatus, TrialKind
-from device_client.service.ports import Records
+from device_client.service.ports import Records, Server
 from ops.fleet.charger_log import ChargerLog
 from otacore.wire.device_api import PermitReply, PollReply, PollRequest, ReportReply, SignedMessage
 from otacore.wire.release import ReleaseKind
@@ -97,7 +96,7 @@ class WitnessedRecords:
 class WitnessedServer:
     """The `Server` port, with an eye on permits."""
 
-    def __init__(self, calls: DeviceCalls, log: ChargerLog) -> None:
+    def __init__(self, calls: Server, log: ChargerLog) -> None:
         self._calls = calls
         self._log = log
 

@@ -6,8 +6,9 @@ memory: two hundred of them run at once. It knows nothing of updates, slots, sig
 
 It talks in whole messages over the descriptor `control` (a SEQPACKET socket): commands in as words, each with a number
 that its `status` answer repeats; events out as JSON. Sessions are written to the charger's log (`log`) as they begin
-and end. `seed` decides which cars come and when, `permille` how long its seconds are (1000: as long as ours), `trial`
-whether it runs on trial, `config` what configuration to begin with (length, SHA-256, file).
+and end. When the line `power` is closed there is no power any more. `seed` decides which cars come and when, `permille`
+how long its seconds are (1000: as long as ours), `trial` whether it runs on trial, `config` what configuration to begin
+with (length, SHA-256, file).
 
 Rules:
 1. No session begins before the self-test passed, nor on trial before a `release`, nor while a `hold` lasts.
@@ -83,8 +84,9 @@ def json_of(said: dict[str, object]) -> str:
 class Charger:
     """One charging point and the cars that come to it."""
 
-    def __init__(self, *, control: int, log: int, seed: int, permille: int, trial: bool) -> None:
+    def __init__(self, *, control: int, power: int, log: int, seed: int, permille: int, trial: bool) -> None:
         self.control = control
+        self.power = power
         self.log = log
         self.chance = Chance(seed)
         self.permille = permille
@@ -105,8 +107,12 @@ class Charger:
         self.due_ms = self.now_ms() + self.span(FIRST_CAR_MS)
         watch = poll()
         watch.register(self.control, POLLIN)
+        watch.register(self.power, 0)
         while True:
-            if watch.poll(self.wait_ms()):
+            spoken = dict(watch.poll(self.wait_ms()))
+            if self.power in spoken:
+                sys.exit("no power")
+            if self.control in spoken:
                 if not self.obey():
                     watch.unregister(self.control)
             elif self.charging:
@@ -228,6 +234,7 @@ def main() -> None:
     os.set_blocking(int(given["control"]), False)
     charger = Charger(
         control=int(given["control"]),
+        power=int(given["power"]),
         log=int(given["log"]),
         seed=int(given["seed"]),
         permille=int(given["permille"]),

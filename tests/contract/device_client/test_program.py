@@ -54,14 +54,23 @@ def started(
     slot.write_bytes(image(version))
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    told = [f"control={theirs.fileno()}", f"log={descriptor}", "seed=7", f"permille={permille}", f"trial={int(trial)}"]
+    power, plug = os.pipe()
+    told = [
+        f"control={theirs.fileno()}",
+        f"power={power}",
+        f"log={descriptor}",
+        "seed=7",
+        f"permille={permille}",
+        f"trial={int(trial)}",
+    ]
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", str(slot), *told, f"config={config}"],
         stderr=subprocess.DEVNULL,
-        pass_fds=(theirs.fileno(), descriptor),
+        pass_fds=(theirs.fileno(), power, descriptor),
     )
     theirs.close()
     os.close(descriptor)
+    os.close(power)
     configs: dict[SlotName, ConfigSlot] = {}
     line = ProgramLine(
         ours,
@@ -76,8 +85,8 @@ def started(
         ours.settimeout(WAIT_S)
         yield Running(line, ours, process, log, configs)
     finally:
-        process.kill()
-        process.wait()
+        os.close(plug)
+        process.wait(timeout=WAIT_S)
         ours.close()
 
 

@@ -1,4 +1,4 @@
-"""The boot ROM with real slots, records and programs: what it starts, what it writes before, and where it falls back."""
+"""The boot ROM with real slots, records and programs: what it starts, what it writes before, where it falls back."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -64,7 +64,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
     made = Box(tmp_path, rom, FileRecords(FileStorage(), tmp_path / "records"))
     made.write(slots.factory_pair(made.put(SlotName.A, image("1.0.0"), "1.0.0"), FIRMWARE))
     yield made
-    rom.power_off()
+    rom.close()
     log.close()
 
 
