@@ -106,10 +106,18 @@ class _FleetRows(_Rows):
         self._view.note("device", state.device_id)
 
     def report_row(self, device_id: str, counter: int) -> ReportRow | None:
-        return cast("ReportRow | None", self._view.row("report", device_id, counter))
+        return cast("ReportRow | None", self._view.row("report", device_id, self._key_number(device_id), counter))
 
     def put_report_row(self, row: ReportRow) -> None:
-        self._view.put(row, "report", row.device_id, row.counter)
+        self._view.put(row, "report", row.device_id, self._key_number(row.device_id), row.counter)
+
+    def forget_reports(self, device_id: str) -> None:
+        self._view.put(self._key_number(device_id) + 1, "key_number", device_id)
+        self._view.put(None, "state", device_id)
+        self._view.note("device", device_id)
+
+    def _key_number(self, device_id: str) -> int:
+        return int(self._view.row("key_number", device_id) or 0)
 
     def confirmations(self, device_id: str, kind: ReleaseKind, *, limit: int) -> tuple[Confirmation, ...]:
         return tuple((self._view.row("confirmations", device_id, kind) or ())[:limit])

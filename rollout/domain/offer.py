@@ -112,6 +112,11 @@ def explain(offering: Offering, charger: Charger, *, now_ms: int) -> tuple[Check
     return tuple(Check(name, predicate(offering, charger, now_ms)) for name, predicate in PREDICATES)
 
 
+def could_ever(offering: Offering, charger: Charger, *, now_ms: int) -> bool:
+    """True when nothing lasting speaks against this release on this charger: what planning counts."""
+    return all(predicate(offering, charger, now_ms) is None for name, predicate in PREDICATES if name in LASTING)
+
+
 def open_wave_of(offering: Offering, charger: Charger) -> int | None:
     """The open wave that the charger belongs to."""
     return wave_of(
@@ -254,3 +259,16 @@ PREDICATES: tuple[tuple[str, Predicate], ...] = (
     ("what it runs is decided", _decided),
 )
 """In the order in which they are asked."""
+LASTING = frozenset(
+    {
+        "product",
+        "hardware",
+        "in service",
+        "not quarantined",
+        "selected",
+        "allowed from version",
+        "above every confirmed version",
+        "not failed here before",
+    }
+)
+"""Predicates that do not change with the rollout's course."""

@@ -31,6 +31,7 @@ class NoWayBack(StrEnum):
     TARGET_STOPPED = "previous_release_stopped"
     TOO_LATE = "revert_window_over"
     SILENT = "silent"
+    OUT_OF_SERVICE = "out_of_service"
 
 
 @dataclass(frozen=True, slots=True)

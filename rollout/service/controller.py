@@ -1,0 +1,180 @@
+"""The controller: one tick does what is missing for each rollout, read from the store, and remembers nothing.
+
+A tick publishes what is pending, takes the deadlines that have come, looks after chargers of a rollback, and takes at
+most one step of the rollout itself, as a compare-and-set on its row. Lost, doubled or killed ticks are harmless.
+Reasons: docs/adr/0004-level-triggered-controller.md. What the next step is, `domain/controller.py` says.
+
+Rules:
+1. The judge is read outside the writing transaction; the step is fenced by the row's revision, so two ticks that read
+   the same situation make one step.
+2. Work per tick is bounded: so many deadlines, so many chargers of a rollback.
+3. A rollout that raises does not stop the others.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from otacore.clock import Clock
+from otacore.errors import OtaError, Unavailable
+from otacore.wire.codec import encode
+from rollout.domain.audit import CONTROLLER
+from rollout.domain.controller import JUDGED, Situation, Step, Wait, next_step
+from rollout.domain.judge.facts import Block, Watermark
+from rollout.domain.judge.plan import JudgePlan
+from rollout.domain.judge.verdict import Verdict, judge
+from rollout.domain.pace import may_open
+from rollout.domain.permit import exposure, may_expose
+from rollout.domain.records import Rollout, State
+from rollout.service.deadlines import take_deadlines
+from rollout.service.decisions import Verdicted, carry_out
+from rollout.service.journal import record_act
+from rollout.service.ports import CampaignPublisher, Catalogue, Store, Transaction
+from rollout.service.publishing import Publishing, next_pace_step, refusal_of
+from rollout.service.snapshot import release_of, require_rollout
+from rollout.service.sweep import sweep
+from rollout.service.transact import committed
+
+TICKED = (State.RUNNING, State.PAUSED, State.HALTED, State.ROLLING_BACK, State.ROLLED_BACK, State.COMPLETED)
+MAX_ROLLOUTS = 1000
+JUDGINGS_PER_DEADLINE = 60
+"""The judge is read at most so often within a start deadline: 30 min gives every 30 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """What a tick did for one rollout."""
+
+    rollout_id: str
+    did: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A situation and what it was read from."""
+
+    situation: Situation
+    verdicted: Verdicted | None
+
+
+class ControllerService:
+    """The controller's tick."""
+
+    def __init__(self, *, store: Store, clock: Clock, publisher: CampaignPublisher, catalogue: Catalogue) -> None:
+        self._store = store
+        self._clock = clock
+        self._catalogue = catalogue
+        self._publishing = Publishing(store=store, clock=clock, publisher=publisher)
+        self._judged_at_ms: dict[str, int] = {}
+
+    def due_rollouts(self) -> tuple[str, ...]:
+        """Rollouts that a tick looks at."""
+        with self._store.reading() as tx:
+            return tuple(rollout.rollout_id for rollout in tx.rollouts_in(TICKED, limit=MAX_ROLLOUTS))
+
+    def tick(self) -> tuple[Ticked, ...]:
+        """Tick every rollout. Raises: Unavailable, Broken when the store cannot say which there are."""
+        return tuple(self._tick_guarded(rollout_id) for rollout_id in self.due_rollouts())
+
+    def tick_rollout(self, rollout_id: str) -> str:
+        """Do what is missing for one rollout; answers in words. Raises: OtaError of any kind."""
+        self._publishing.publish(rollout_id)
+        now_ms = self._clock.now_ms()
+        committed(self._store, lambda tx: take_deadlines(tx, rollout_id, now_ms=now_ms))
+        committed(self._store, lambda tx: sweep(tx, rollout_id, self._closed, now_ms=now_ms))
+        with self._store.reading() as tx:
+            seen = self._look(tx, require_rollout(tx, rollout_id), now_ms)
+        step = next_step(seen.situation)
+        if isinstance(step, Wait):
+            self._note_cap(seen.situation)
+            return step.reason
+        committed(self._store, lambda tx: _take(tx, seen, step))
+        self._publishing.publish(rollout_id)
+        return f"{step.event}: {step.reason}"
+
+    def _tick_guarded(self, rollout_id: str) -> Ticked:
+        try:
+            return Ticked(rollout_id, self.tick_rollout(rollout_id))
+        except OtaError as error:
+            return Ticked(rollout_id, f"failed: {error}")
+
+    def _look(self, tx: Transaction, rollout: Rollout, now_ms: int) -> _Seen:
+        release, waves = release_of(tx, rollout), tx.waves(rollout.rollout_id)
+        plan = tx.judge_plan(rollout.rollout_id)
+        counters = tx.counters(rollout.rollout_id)
+        verdicted = None
+        if plan is not None and rollout.wave > 0 and rollout.state in JUDGED and self._is_time(rollout, plan, now_ms):
+            verdicted = _judged(plan, tx.blocks(rollout.rollout_id), rollout.wave, now_ms)
+        situation = Situation(
+            rollout=rollout,
+            release=release,
+            waves=waves,
+            counters=counters,
+            verdict=None if verdicted is None else verdicted.verdict,
+            hard_events=tx.hard_events(rollout.rollout_id),
+            cap_is_full=plan is not None and not may_expose(plan, exposure(counters)).allowed,
+            start_deadline_ms=0 if plan is None else plan.start.deadline_ms,
+            promote_unproven=plan is not None and plan.promote_unproven_after_soak,
+            next_pace=may_open(rollout, release.pace, next_pace_step(tx, rollout, release), now_ms=now_ms),
+            refused=refusal_of(tx.outbox(rollout.rollout_id)),
+            now_ms=now_ms,
+        )
+        return _Seen(situation, verdicted)
+
+    def _is_time(self, rollout: Rollout, plan: JudgePlan, now_ms: int) -> bool:
+        last_ms = self._judged_at_ms.get(rollout.rollout_id)
+        if last_ms is not None and 0 <= now_ms - last_ms < plan.start.deadline_ms // JUDGINGS_PER_DEADLINE:
+            return False
+        self._judged_at_ms[rollout.rollout_id] = now_ms
+        return True
+
+    def _note_cap(self, situation: Situation) -> None:
+        rollout = situation.rollout
+        full = situation.cap_is_full and rollout.state is State.RUNNING
+        if full == (rollout.cap_full_since_ms is not None):
+            return
+        since_ms = situation.now_ms if full else None
+        after = replace(rollout, cap_full_since_ms=since_ms, revision=rollout.revision + 1)
+        committed(self._store, lambda tx: _put_unless_decided(tx, after))
+
+    def _closed(self, product: str) -> frozenset[str]:
+        try:
+            facts = self._catalogue.facts(product)
+        except Unavailable:
+            return frozenset()  # the permit asks again, and the charger has its own lists
+        return facts.stopped | facts.revoked
+
+
+def _judged(plan: JudgePlan, blocks: Sequence[Block], wave: int, now_ms: int) -> Verdicted:
+    verdict: Verdict = judge(plan, blocks, wave=wave, watermark=Watermark(now_ms))
+    return Verdicted(verdict, encode(verdict).decode(), tuple(encode(block).decode() for block in blocks))
+
+
+def _take(tx: Transaction, seen: _Seen, step: Step) -> None:
+    before = seen.situation.rollout
+    rollout = require_rollout(tx, before.rollout_id)
+    if rollout.revision != before.revision:
+        return  # somebody decided meanwhile; the next tick looks again
+    decisive = seen.verdicted if step.outcome is not None or step.event.value == "roll_back" else None
+    after = carry_out(
+        tx,
+        rollout,
+        step.event,
+        now_ms=seen.situation.now_ms,
+        question=step.question,
+        outcome=step.outcome,
+        verdict=decisive,
+    )
+    detail = {"epoch": after.epoch, "reason": step.reason, "state": after.state.value, "wave": after.wave}
+    record_act(
+        tx,
+        actor=CONTROLLER,
+        action=step.event.value,
+        subject=rollout.rollout_id,
+        detail=detail,
+        now_ms=seen.situation.now_ms,
+    )
+
+
+def _put_unless_decided(tx: Transaction, after: Rollout) -> None:
+    if require_rollout(tx, after.rollout_id).revision == after.revision - 1:
+        tx.put_rollout(after, expected_revision=after.revision - 1)

@@ -1,0 +1,152 @@
+"""Create a rollout, and plan it over the registered fleet: the one use case whose work grows with the fleet.
+
+A dry run is the same call that stores nothing. Creating and planning are one person's; what a plan makes dangerous is
+asked when it is started.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from otacore.clock import Clock
+from otacore.cohort import position
+from otacore.errors import Misuse, Refused
+from otacore.ids import require_slug
+from otacore.wire.release import ReleaseKind
+from rollout.domain.approvals import Action
+from rollout.domain.machine import Event, step
+from rollout.domain.offer import Charger, Offering, could_ever
+from rollout.domain.people import Principal, Role
+from rollout.domain.planning import Fit, Layout, LayoutRefused, PlanRequest, lay_out
+from rollout.domain.records import Options, Rollout, Selector, State
+from rollout.service.acts import require_role
+from rollout.service.journal import record_act
+from rollout.service.ports import Catalogue, Entropy, Store, Transaction
+from rollout.service.snapshot import release_of, require_rollout, site_of
+from rollout.service.transact import committed
+
+PAGE = 1000
+SALT_BYTES = 16
+DRAW_SALT_BYTES = 32
+RESERVED_ID = "stop"
+"""`campaigns/stop.json` is the stop list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """A rollout as its author asks for it."""
+
+    rollout_id: str
+    product: str
+    kind: ReleaseKind
+    version: str
+    selector: Selector
+    options: Options
+
+
+class PlanningService:
+    """Creates and plans."""
+
+    def __init__(self, *, store: Store, clock: Clock, entropy: Entropy, catalogue: Catalogue) -> None:
+        self._store = store
+        self._clock = clock
+        self._entropy = entropy
+        self._catalogue = catalogue
+
+    def create(self, actor: Principal, creation: Creation) -> Rollout:
+        """A new draft. Raises: Misuse("rollout.exists" | "rollout.reserved"), Refused, Unavailable."""
+        require_role(actor, Role.ENGINEER)
+        require_slug("rollout_id", creation.rollout_id)
+        if creation.rollout_id == RESERVED_ID:
+            raise Misuse("rollout.reserved", "no rollout may be called stop: that name is the stop list's")
+        release = self._catalogue.find(product=creation.product, kind=creation.kind, version=creation.version)
+        facts = self._catalogue.facts(creation.product)
+        if release.digest in facts.stopped | facts.revoked:
+            raise Refused("release.stopped", "the release was stopped or revoked: publish it again as a higher version")
+        now_ms = self._clock.now_ms()
+        rollout = Rollout(
+            rollout_id=creation.rollout_id,
+            release_digest=release.digest,
+            product=release.product,
+            kind=release.kind,
+            state=State.DRAFT,
+            epoch=0,
+            published_epoch=0,
+            wave=0,
+            salt=self._entropy.hex(SALT_BYTES),
+            draw_salt=self._entropy.hex(DRAW_SALT_BYTES),
+            selector=creation.selector,
+            options=creation.options,
+            revision=1,
+            created_by=actor.name,
+            created_at_ms=now_ms,
+            state_since_ms=now_ms,
+        )
+
+        def write(tx: Transaction) -> Rollout:
+            if tx.rollout(rollout.rollout_id) is not None:
+                raise Misuse("rollout.exists", f"there is a rollout {rollout.rollout_id!r} already; take another name")
+            if tx.release(release.digest) is None:
+                tx.put_release(release)
+            tx.put_rollout(rollout, expected_revision=0)
+            detail = {"release": release.digest, "version": release.version}
+            record_act(
+                tx,
+                actor=actor.name,
+                action=Action.CREATE.value,
+                subject=rollout.rollout_id,
+                detail=detail,
+                now_ms=now_ms,
+            )
+            return rollout
+
+        return committed(self._store, write)
+
+    def plan(
+        self, actor: Principal, rollout_id: str, request: PlanRequest, *, dry_run: bool = False
+    ) -> Layout | LayoutRefused:
+        """Lay the rollout out, and store the plan unless it is refused or a dry run.
+
+        Raises: Misuse("rollout.unknown" | "rollout.no_such_transition" | "plan.empty_wave" | "judge.no_waves").
+        """
+        require_role(actor, Role.ENGINEER)
+        now_ms = self._clock.now_ms()
+        with self._store.reading() as tx:
+            rollout = require_rollout(tx, rollout_id)
+            step(rollout.state, Event.PLAN)
+            release = release_of(tx, rollout)
+            fleet = list(_fleet(tx, Offering(rollout, release, (), {}), now_ms=now_ms))
+            named_before = sum(
+                wave.named
+                for other in tx.rollouts_of(release.digest)
+                if other.rollout_id != rollout_id
+                for wave in tx.waves(other.rollout_id)
+            )
+        layout = lay_out(rollout_id, release, request, fleet, named_before=named_before)
+        if isinstance(layout, Layout) and not dry_run:
+            committed(self._store, lambda tx: _store_plan(tx, actor, rollout_id, layout, now_ms=now_ms))
+        return layout
+
+
+def _store_plan(tx: Transaction, actor: Principal, rollout_id: str, layout: Layout, *, now_ms: int) -> None:
+    rollout = require_rollout(tx, rollout_id)
+    planned = replace(rollout, state=step(rollout.state, Event.PLAN).state, revision=rollout.revision + 1)
+    if planned.state is not rollout.state:
+        planned = replace(planned, state_since_ms=now_ms)
+    tx.put_rollout(planned, expected_revision=rollout.revision)
+    tx.replace_plan(rollout_id, layout.judge, layout.waves, layout.chargers)
+    detail = {
+        "judge": layout.judge.digest(),
+        "waves": [[wave.number, wave.planned, wave.share, wave.named] for wave in layout.waves],
+    }
+    record_act(tx, actor=actor.name, action=Action.PLAN.value, subject=rollout_id, detail=detail, now_ms=now_ms)
+
+
+def _fleet(tx: Transaction, offering: Offering, *, now_ms: int) -> Iterator[Fit]:
+    number = 0
+    while page := tx.fleet_page(product=offering.release.product, from_number=number, limit=PAGE):
+        for device in page:
+            site = site_of(tx, device)
+            charger = Charger(device, site, (), tx.state(device.device_id), (), None)
+            if device.enrolled_at_ms is not None and could_ever(offering, charger, now_ms=now_ms):
+                yield Fit(device, site, position(offering.release.digest, device.device_id))
+        number = page[-1].number + 1

@@ -1,0 +1,183 @@
+"""What operators look at: progress from counters, leftovers on demand, why a charger is or is not offered a release.
+
+Progress costs the same for any fleet (R7). Leftovers are paged over the fleet, for whoever wants the names.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from otacore.clock import Clock
+from otacore.errors import Unavailable
+from otacore.wire.permit import Purpose
+from rollout.domain.completion import Tally, tally
+from rollout.domain.fleet import Device
+from rollout.domain.halt import Publication
+from rollout.domain.offer import Offering, explain, first_refusal, open_wave_of
+from rollout.domain.permit import exposure, may_expose
+from rollout.domain.place import may_go
+from rollout.domain.records import (
+    HardEvent,
+    Participation,
+    Release,
+    Rollout,
+    Stage,
+    State,
+    StoredVerdict,
+    Wave,
+)
+from rollout.domain.why import Explanation, explained
+from rollout.service.permit import ALIVE_POLLS
+from rollout.service.ports import Catalogue, RepositoryFacts, Store, Transaction
+from rollout.service.snapshot import charger_of, mates_of, offering_of, release_of, require_device, require_rollout
+
+MAX_PAGE = 1000
+_DECIDED = (Stage.SETTLED, Stage.UNWELL, Stage.REVERTED, Stage.FAILED, Stage.RECOVERED)
+_MAX_ROLLOUTS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class WaveProgress:
+    """One wave and its counts."""
+
+    wave: Wave
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a rollout stands."""
+
+    rollout: Rollout
+    release: Release
+    proven: bool | None
+    """Of a completed rollout: True when every wave that made a claim passed; None before."""
+    waves: tuple[WaveProgress, ...]
+    counters: Mapping[str, int]
+    """Chargers by stage, over all waves."""
+    permits_open: int
+    publication: Publication
+    hard_events: tuple[HardEvent, ...]
+    last_verdict: StoredVerdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A planned charger whose part is not over, or went wrong without an end."""
+
+    device_id: str
+    wave: int
+    stage: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """A page of them."""
+
+    chargers: tuple[Leftover, ...]
+    next_number: int | None
+    """Ask on from here; None at the end of the fleet."""
+
+
+class ShowService:
+    """Reading only."""
+
+    def __init__(self, *, store: Store, clock: Clock, catalogue: Catalogue, poll_after_s: int) -> None:
+        self._store = store
+        self._clock = clock
+        self._catalogue = catalogue
+        self._alive_ms = ALIVE_POLLS * poll_after_s * 1000
+
+    def rollouts(self, *, limit: int = _MAX_ROLLOUTS) -> tuple[Rollout, ...]:
+        """All rollouts, newest first."""
+        with self._store.reading() as tx:
+            return tx.rollouts_in(tuple(State), limit=min(limit, _MAX_ROLLOUTS))
+
+    def show(self, rollout_id: str) -> Progress:
+        """Progress of one rollout. Raises: Misuse("rollout.unknown")."""
+        with self._store.reading() as tx:
+            rollout = require_rollout(tx, rollout_id)
+            counters = tx.counters(rollout_id)
+            verdicts = tx.verdicts(rollout_id)
+            return Progress(
+                rollout=rollout,
+                release=release_of(tx, rollout),
+                proven=not rollout.unproven if rollout.state is State.COMPLETED else None,
+                waves=tuple(WaveProgress(wave, tally(wave, counters)) for wave in tx.waves(rollout_id)),
+                counters=_by_stage(counters),
+                permits_open=tx.count_open_permits(rollout_id, Purpose.INSTALL, since_ms=0),
+                publication=Publication.PENDING if tx.outbox(rollout_id) else Publication.PUBLISHED,
+                hard_events=tx.hard_events(rollout_id),
+                last_verdict=verdicts[-1] if verdicts else None,
+            )
+
+    def needs_hands(
+        self, rollout_id: str, *, after_device_id: str = "", limit: int = MAX_PAGE
+    ) -> tuple[Participation, ...]:
+        """Chargers of a rollback that cannot be taken back from here, with the reason of each."""
+        with self._store.reading() as tx:
+            require_rollout(tx, rollout_id)
+            page = min(limit, MAX_PAGE)
+            return tx.participations_in(rollout_id, {Stage.NEEDS_HANDS}, after_device_id=after_device_id, limit=page)
+
+    def leftovers(self, rollout_id: str, *, from_number: int = 0, limit: int = MAX_PAGE) -> Leftovers:
+        """Chargers inside the open waves whose part is not over, with the reason; over `limit` chargers of the fleet."""
+        now_ms = self._clock.now_ms()
+        with self._store.reading() as tx:
+            rollout = require_rollout(tx, rollout_id)
+            facts = self._facts(rollout.product)
+            page = tx.fleet_page(product=rollout.product, from_number=from_number, limit=min(limit, MAX_PAGE))
+            found = (_leftover(tx, rollout, device, facts, now_ms) for device in page)
+            chargers = tuple(one for one in found if one is not None)
+            return Leftovers(chargers, page[-1].number + 1 if page else None)
+
+    def why(self, rollout_id: str, device_id: str) -> Explanation:
+        """Predicate by predicate. Raises: Misuse("rollout.unknown" | "device.unknown")."""
+        now_ms = self._clock.now_ms()
+        with self._store.reading() as tx:
+            rollout, device = require_rollout(tx, rollout_id), require_device(tx, device_id)
+            charger = charger_of(tx, device)
+            offering = offering_of(tx, rollout, device_id, self._facts(rollout.product))
+            plan = tx.judge_plan(rollout_id)
+            return explained(
+                rollout_id,
+                device_id,
+                explain(offering, charger, now_ms=now_ms),
+                place=may_go(
+                    device_id,
+                    purpose=Purpose.INSTALL,
+                    site=charger.site,
+                    mates=mates_of(tx, charger),
+                    places=tx.places_of_site(device.site_id),
+                    now_ms=now_ms,
+                    alive_ms=self._alive_ms,
+                ),
+                cap=None if plan is None else may_expose(plan, exposure(tx.counters(rollout_id))),
+                participation=tx.participation(rollout_id, device_id),
+            )
+
+    def _facts(self, product: str) -> RepositoryFacts | None:
+        try:
+            return self._catalogue.facts(product)
+        except Unavailable:
+            return None
+
+
+def _by_stage(counters: Mapping[tuple[int, str], int]) -> Mapping[str, int]:
+    return {stage.value: sum(count for (_, name), count in counters.items() if name == stage.value) for stage in Stage}
+
+
+def _leftover(
+    tx: Transaction, rollout: Rollout, device: Device, facts: RepositoryFacts | None, now_ms: int
+) -> Leftover | None:
+    participation = tx.participation(rollout.rollout_id, device.device_id)
+    if participation is not None:
+        if participation.stage in _DECIDED:
+            return None
+        return Leftover(device.device_id, participation.wave, participation.stage.value, participation.reason)
+    charger = charger_of(tx, device)
+    offering: Offering = offering_of(tx, rollout, device.device_id, facts)
+    wave = open_wave_of(offering, charger)
+    if wave is None:
+        return None
+    return Leftover(device.device_id, wave, None, first_refusal(offering, charger, now_ms=now_ms) or "has_not_asked")
