@@ -12,7 +12,7 @@ from otacore.wire.permit import Purpose
 from rollout.domain.completion import Tally, tally
 from rollout.domain.fleet import Device
 from rollout.domain.halt import Publication
-from rollout.domain.offer import Offering, explain, first_refusal, open_wave_of
+from rollout.domain.offer import Refusal, explain, first_refusal, open_wave_of
 from rollout.domain.permit import exposure, may_expose
 from rollout.domain.place import may_go
 from rollout.domain.records import (
@@ -32,6 +32,13 @@ from rollout.service.snapshot import charger_of, mates_of, offering_of, release_
 
 MAX_PAGE = 1000
 _DECIDED = (Stage.SETTLED, Stage.UNWELL, Stage.REVERTED, Stage.FAILED, Stage.RECOVERED)
+_NEVER_MEANT = (
+    Refusal.WRONG_PRODUCT,
+    Refusal.WRONG_HARDWARE,
+    Refusal.NOT_SELECTED,
+    Refusal.NOT_ABOVE_CONFIRMED,
+    Refusal.TOO_OLD,
+)
 _MAX_ROLLOUTS = 1000
 
 
@@ -121,7 +128,7 @@ class ShowService:
             return tx.participations_in(rollout_id, {Stage.NEEDS_HANDS}, after_device_id=after_device_id, limit=page)
 
     def leftovers(self, rollout_id: str, *, from_number: int = 0, limit: int = MAX_PAGE) -> Leftovers:
-        """Chargers inside the open waves whose part is not over, with the reason; over `limit` chargers of the fleet."""
+        """Chargers inside the open waves whose part is not over, each with its reason; looks at `limit` chargers."""
         now_ms = self._clock.now_ms()
         with self._store.reading() as tx:
             rollout = require_rollout(tx, rollout_id)
@@ -176,8 +183,9 @@ def _leftover(
             return None
         return Leftover(device.device_id, participation.wave, participation.stage.value, participation.reason)
     charger = charger_of(tx, device)
-    offering: Offering = offering_of(tx, rollout, device.device_id, facts)
+    offering = offering_of(tx, rollout, device.device_id, facts)
     wave = open_wave_of(offering, charger)
-    if wave is None:
+    refusal = first_refusal(offering, charger, now_ms=now_ms)
+    if wave is None or refusal in _NEVER_MEANT:
         return None
-    return Leftover(device.device_id, wave, None, first_refusal(offering, charger, now_ms=now_ms) or "has_not_asked")
+    return Leftover(device.device_id, wave, None, refusal or "has_not_asked")
