@@ -17,11 +17,13 @@ from dataclasses import dataclass, replace
 from otacore.clock import Clock
 from otacore.errors import OtaError, Unavailable
 from otacore.wire.codec import encode
+from otacore.wire.permit import Purpose
 from rollout.domain.audit import CONTROLLER
 from rollout.domain.controller import JUDGED, Situation, Step, Wait, next_step
 from rollout.domain.judge.facts import Block, Watermark
 from rollout.domain.judge.plan import JudgePlan
 from rollout.domain.judge.verdict import Verdict, judge
+from rollout.domain.machine import Event
 from rollout.domain.pace import may_open
 from rollout.domain.permit import exposure, may_expose
 from rollout.domain.records import Rollout, State
@@ -35,6 +37,7 @@ from rollout.service.sweep import sweep
 from rollout.service.transact import committed
 
 TICKED = (State.RUNNING, State.PAUSED, State.HALTED, State.ROLLING_BACK, State.ROLLED_BACK, State.COMPLETED)
+STOPPING = (Event.PAUSE, Event.HALT, Event.ROLL_BACK)
 MAX_ROLLOUTS = 1000
 JUDGINGS_PER_DEADLINE = 60
 """The judge is read at most so often within a start deadline: 30 min gives every 30 s."""
@@ -164,7 +167,15 @@ def _take(tx: Transaction, seen: _Seen, step: Step) -> None:
         outcome=step.outcome,
         verdict=decisive,
     )
-    detail = {"epoch": after.epoch, "reason": step.reason, "state": after.state.value, "wave": after.wave}
+    detail: dict[str, object] = {
+        "epoch": after.epoch,
+        "reason": step.reason,
+        "state": after.state.value,
+        "wave": after.wave,
+    }
+    if step.event in STOPPING:
+        # What a person's halt answers (R1), said of this one too: these chargers may still activate.
+        detail["permits_open"] = tx.count_open_permits(rollout.rollout_id, Purpose.INSTALL, since_ms=0)
     record_act(
         tx,
         actor=CONTROLLER,
