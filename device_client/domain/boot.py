@@ -9,7 +9,8 @@ Rules (DESIGN D1):
    falls back too.
 2. A trial goes first while it has tries. Exhausted, a new release's slot becomes invalid and the primary boots.
 3. The primary exhausted: the other confirmed one. Both exhausted: the newest confirmed one, again and again.
-4. States that cannot arise are read as the nearest one that can: nothing empty, invalid or unverified ever boots.
+4. States that cannot arise are read as the nearest one that can. Nothing empty or invalid ever boots, and what is only
+   verified boots under a trial flag or not at all: that flag is what a permit allowed.
 """
 
 from dataclasses import dataclass, replace
@@ -62,7 +63,7 @@ class Why(StrEnum):
     PRIMARY_EXHAUSTED = "primary_exhausted"
     BOTH_EXHAUSTED = "both_exhausted"
     LAST_RESORT = "last_resort"
-    """Nothing was ever settled (it cannot be): a verified slot is better than none."""
+    """Nothing here was ever confirmed: the kept primary boots, exhausted as it is."""
     NOTHING = "nothing"
     """No slot may boot: an unconfigured charger's config pair."""
 
@@ -130,10 +131,8 @@ def _last_choice(pair: SlotPair) -> Selection:
     confirmed = [name for name in SlotName if _is_confirmed(pair, name)]
     if confirmed:
         return _boot(pair, max(confirmed, key=lambda name: pair.slot(name).confirm_serial), Why.BOTH_EXHAUSTED)
-    for status in (SlotStatus.KEPT, SlotStatus.VERIFIED):
-        for name in (pair.primary, pair.primary.other):
-            if pair.slot(name).status is status:
-                return _boot(pair, name, Why.LAST_RESORT)
+    if _is_settled(pair, pair.primary):
+        return _boot(pair, pair.primary, Why.LAST_RESORT)
     return Selection(replace(pair, booted=None), None, Why.NOTHING)
 
 

@@ -27,7 +27,6 @@ from device_client.domain.reactions import (
     moved,
     must_wait,
     stay,
-    undelayed,
     with_journal,
     with_pair,
 )
@@ -98,7 +97,7 @@ def _accepted(state: AgentState, candidate: Candidate, offer: Accepted, writes: 
         state, boot_write = with_pair(state, candidate.kind, invalidated(pair, job.slot))
         writes = (*writes, boot_write)
     journal = replace(with_epoch(state.journal, candidate.rollout_id, offer.epoch), job=job)
-    state, write = with_journal(replace(undelayed(state), reason="device.accepted"), journal)
+    state, write = with_journal(replace(state, reason="device.accepted"), journal)
     if job.reached_bytes == job.image.length_bytes:
         return moved(Outcome.ALREADY_WRITTEN, state, *writes, write, read_back(job))
     return moved(Outcome.ACCEPTED, state, *writes, write, next_stretch(state, job))

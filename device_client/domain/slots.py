@@ -117,9 +117,9 @@ class Tries:
 
 TRIES: Final = {
     ReleaseKind.FIRMWARE: Tries(trial=3, settled=6),
-    # A configuration is applied once on trial. Settled ones outlive every firmware fallback (3 + 6 + 6 boots), so that
-    # a crashing firmware does not also take the configuration back.
-    ReleaseKind.CONFIG: Tries(trial=1, settled=20),
+    # A configuration on trial outlives one power cut and ends long before the firmware under it is given up. A settled one
+    # outlives every firmware fallback (3 + 6 + 6 boots): a crashing firmware does not also take the configuration back.
+    ReleaseKind.CONFIG: Tries(trial=2, settled=20),
 }
 
 

@@ -1,6 +1,6 @@
 """The one table of what an error makes the charger do, by its kind.
 
-A question of the machine that fails is answered with its kind, and the machine decides by kind and code: back off, tell,
+A question of the machine that fails is answered with its kind; the machine decides by kind and code: back off, tell,
 look at the release later or never. A call (poll, report) waits, long where the same call would be answered the same. A
 durable write that fails makes the agent begin again from its records. `Broken` records stop the agent; the running slot
 goes on.
