@@ -74,6 +74,9 @@ def stage_release(standing: Standing, spec: ReleaseSpec, file: ReleaseFile, *, n
     if file.content is not None:
         contents[path] = file.content
     role = role_of(spec.kind, spec.product)
+    if role in standing.roles and path in parse(role, standing.roles[role]).signed.targets:
+        hint = f"{spec.product} {spec.kind} {spec.version} is published already: give a higher version"
+        raise Refused("signer.version_does_not_rise", hint)
     return _staged(standing, role, contents=contents, files={path: file.facts}, now_ms=now_ms)
 
 
