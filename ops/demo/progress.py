@@ -1,0 +1,109 @@
+"""What the operator API shows of a rollout, as one scene of the story, and what is new between two scenes. Pure."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+GOING_WELL = ("kept", "confirmed", "settled")
+WENT_WRONG = ("unwell", "reverted", "failed", "silent", "needs_hands")
+
+
+@dataclass(frozen=True, slots=True)
+class WaveScene:
+    """One wave."""
+
+    number: int
+    planned: int
+    good: int
+    bad: int
+    opened: bool
+    outcome: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A rollout at one moment."""
+
+    rollout_id: str
+    state: str
+    epoch: int
+    wave: int
+    waves: tuple[WaveScene, ...]
+    stages: Mapping[str, int]
+    proven: bool | None
+    question: str | None
+    verdict: str | None
+    """The last verdict that was acted upon, in words."""
+
+    @property
+    def started(self) -> int:
+        """Chargers that have taken part in any way."""
+        return sum(count for stage, count in self.stages.items() if stage != "withdrawn")
+
+    def count(self, *stages: str) -> int:
+        return sum(self.stages.get(stage, 0) for stage in stages)
+
+
+def scene_of(shown: Mapping[str, Any]) -> Scene:
+    """The scene that `GET /rollouts/{id}` tells."""
+    rollout = shown["rollout"]
+    return Scene(
+        rollout_id=rollout["rollout_id"],
+        state=rollout["state"],
+        epoch=rollout["epoch"],
+        wave=rollout["wave"],
+        waves=tuple(_wave(row) for row in shown["waves"]),
+        stages=shown["counters"],
+        proven=shown["proven"],
+        question=rollout["question"],
+        verdict=_in_words(shown["last_verdict"]),
+    )
+
+
+def news(before: Scene | None, after: Scene) -> Iterator[str]:
+    """What a listener should hear, in order."""
+    for wave in after.waves:
+        earlier = next((old for old in before.waves if old.number == wave.number), None) if before else None
+        if wave.opened and not (earlier and earlier.opened):
+            yield f"wave {wave.number} of {len(after.waves)} opens: {wave.planned} chargers"
+        if wave.outcome and not (earlier and earlier.outcome):
+            yield f"wave {wave.number}: {_OUTCOMES.get(wave.outcome, wave.outcome)}"
+    if after.verdict and after.verdict != (before.verdict if before else None) and "fail" in after.verdict:
+        yield after.verdict
+    if before is None or before.state != after.state:
+        yield f"{after.rollout_id} is {_state(after)}"
+    if after.question and after.question != (before.question if before else None):
+        yield f"a person is asked: {after.question}"
+
+
+_OUTCOMES = {
+    "passed": "passed by the judge",
+    "no_claim": "passed by hard rules, silence and baseline (planned without a claim)",
+    "unproven": "passed unproven",
+}
+
+
+def _state(scene: Scene) -> str:
+    words = scene.state.replace("_", " ")
+    return words if scene.proven is None else f"{words}, {'proven' if scene.proven else 'unproven'}"
+
+
+def _wave(row: Mapping[str, Any]) -> WaveScene:
+    wave, tally = row["wave"], row["tally"]
+    return WaveScene(
+        number=wave["number"],
+        planned=wave["planned"],
+        good=tally["good"],
+        bad=tally["bad"],
+        opened=wave["opened_at_ms"] is not None,
+        outcome=wave["outcome"],
+    )
+
+
+def _in_words(stored: Mapping[str, Any] | None) -> str | None:
+    if stored is None:
+        return None
+    verdict = json.loads(stored["verdict"])
+    reasons = "; ".join(verdict["reasons"][:2])
+    return f"the judge on wave {verdict['wave']}: {verdict['kind']} ({reasons})"
