@@ -9,20 +9,20 @@ import select
 from dataclasses import dataclass, replace
 
 from device_client.adapters.program import ProgramLine
-from device_client.domain.state import Timing
-from device_client.main import (
+from device_client.adapters.wiring import (
     Connections,
     agent_of,
     calls_of,
     charger_of,
     config_slot,
-    connect,
     identity_of,
+    open_connections,
     ports_of,
     records_of,
     running_config,
     site_of,
 )
+from device_client.domain.state import Timing
 from device_client.service.agent import Agent
 from device_client.service.enrolment import enrol
 from device_client.service.pacing import Pacing
@@ -101,7 +101,7 @@ class VirtualCharger:
         self.standing.version = "" if image is None else image.version
         self.standing.phase = "up"
         line = self._line_to(running)
-        connections = connect(self._settings, self._clock)
+        connections = open_connections(self._settings, self._clock)
         try:
             self._be_agent(line, connections)
         except OtaError as error:

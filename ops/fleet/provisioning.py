@@ -7,9 +7,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from device_client.adapters.wiring import records_of
 from device_client.domain.boot import BootRecord
 from device_client.domain.slots import Image, SlotName, factory_pair
-from device_client.main import records_of
 from device_client.settings import Settings
 from otacore.durable import FileStorage, write_durably
 from otacore.wire.release import ReleaseKind

@@ -96,9 +96,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    """A configuration; good firmware; firmware whose sessions fail, called back; firmware that dies on boot; a
-    configuration beyond the limits; a power cut in the whole town.
-    """
+    """Config, good firmware, failing sessions, call back, death on boot, a breach of limits, a power cut in town."""
     directory = tmp_path_factory.mktemp("story")
     with scene(directory) as on:
         on.server.reports_wanted = True
