@@ -178,9 +178,7 @@ class Answers:
             permit = self._world.server.opened(reply)
             charger.note(f"permit {nonce[:6]}: {reply.reason}")
             charger.habits.contact()
-            charger.feed(
-                lambda at_ms: PermitAnswered(at_ms, asked_at_ms, permit, reply.reason, reply.retry_after_s)
-            )
+            charger.feed(lambda at_ms: PermitAnswered(at_ms, asked_at_ms, permit, reply.reason, reply.retry_after_s))
 
         self._world.network.call(
             charger.link,

@@ -302,10 +302,10 @@ class Habits:
         )
 
     def _stored(self, report: Report, reply: ReportReply) -> None:
-        self._is_report_out = False
         self._charger.note(f"report {report.counter} {report.fact} stored: {reply.reason}")
         self.contact()
         self._charger.feed(lambda at_ms: ReportStored(at_ms, report.counter))
+        self._is_report_out = False
         self.look_for_reports()
 
     def _not_stored(self) -> None:

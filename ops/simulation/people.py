@@ -14,9 +14,9 @@ from otacore.errors import Conflict, Misuse, Refused
 from rollout.domain.halt import HaltAnswer
 from rollout.domain.people import Principal, Role
 from rollout.domain.planning import PlanRequest
-from rollout.domain.records import Options, Rollout, State
+from rollout.domain.records import Options, Rollout, Selector, State
 from rollout.service.acts import AwaitingApproval
-from rollout.service.operate import Creation
+from rollout.service.planning import Creation
 
 if TYPE_CHECKING:
     from ops.simulation.world import World
@@ -81,6 +81,7 @@ class People:
                 product=release.product,
                 kind=release.kind,
                 version=release.version,
+                selector=Selector(),
                 options=OPTIONS,
             )
             self._do(rollout_id, "create", lambda: server.rollouts.create(ALICE, creation))
@@ -177,7 +178,7 @@ class People:
             answer = act()
             if isinstance(answer, AwaitingApproval):
                 self._world.books.reach("two persons")
-                answer = server.approvals.approve(BOB, answer.approval.approval_id)
+                answer = server.rollouts.approve(BOB, answer.approval.approval_id)
             return answer
 
         try:

@@ -1,6 +1,7 @@
 """Promises D1 to D4, held against every charger from outside: what lies on its medium, what boots, what it may do.
 
-What it is: checks that raise `PromiseBroken` and books that they keep on the way. What it does not do: call the machine.
+What it is: checks that raise `PromiseBroken`, and books that they keep on the way.
+What it does not do: call the machine.
 
 Rules:
 1. A check speaks of what is durable or has happened, never of what the machine believes.
@@ -216,7 +217,7 @@ class DevicePromises:
             self._is_well(charger, kind)
             book.kept_ms = self._world.engine.now_ms
         if became.status is SlotStatus.CONFIRMED and digest is not None:
-            self._confirmed(charger, book, kind, name, new, digest)
+            self._confirmed(charger, kind, digest, runs=new.booted is name)
         if was.status is SlotStatus.CONFIRMED and became.status is SlotStatus.INVALID:
             self._way_back_overwritten(charger, old, new, name)
 
@@ -224,15 +225,13 @@ class DevicePromises:
         if charger.habits.health().overall is not Check.PASSED:
             raise PromiseBroken("D3", f"{charger.name} keeps a {kind} that did not pass its local health")
 
-    def _confirmed(
-        self, charger: Charger, book: ChargerBook, kind: ReleaseKind, name: SlotName, pair: SlotPair, digest: str
-    ) -> None:
+    def _confirmed(self, charger: Charger, kind: ReleaseKind, digest: str, *, runs: bool) -> None:
+        book = self._book(charger)
         known = book.confirmed[kind]
         if digest not in known:
-            since_ms = book.kept_ms
-            if pair.booted is not name:
+            if not runs:
                 raise PromiseBroken("D3", f"{charger.name} confirms a {kind} that does not run")
-            if since_ms < 0 or book.contact_ms < charger.booted_at_ms:
+            if book.kept_ms < 0 or book.contact_ms < charger.booted_at_ms:
                 raise PromiseBroken("D3", f"{charger.name} confirms a {kind} without contact")
         else:
             known.remove(digest)

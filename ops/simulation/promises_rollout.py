@@ -91,10 +91,8 @@ class RolloutPromises:
 
     def _may_install(self, charger: Charger, permit: Permit, book: RolloutBook) -> None:
         if book.state not in GIVES_INSTALLS or permit.epoch != book.epoch:
-            raise PromiseBroken(
-                "R1",
-                f"{charger.name} gets a permit of epoch {permit.epoch}, {permit.rollout_id} is {book.state} at {book.epoch}",
-            )
+            stands = f"{permit.rollout_id} is {book.state} at {book.epoch}"
+            raise PromiseBroken("R1", f"{charger.name} gets a permit of epoch {permit.epoch}, {stands}")
         manifest = self._world.repository.view.campaigns.get(permit.rollout_id)
         if manifest is None or manifest.epoch != permit.epoch or manifest.action is not CampaignAction.INSTALL:
             raise PromiseBroken("R6", f"{charger.name} gets a permit that no published manifest covers")

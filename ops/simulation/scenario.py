@@ -25,7 +25,7 @@ ALWAYS = Window(0, WEEK_MINUTES)
 SLOW_PACE = (PaceStep(FULL_SHARE // 2, 6, 0), PaceStep(FULL_SHARE, 0, 1))
 """Half of the fleet or six named chargers at once, all of it an hour later."""
 SOAK_S = 15 * 60
-POLL_AFTER_S = 180
+POLL_AFTER_S = 240
 
 TIMING = Timing(
     confirm_limit_ms=45 * MINUTE_MS,
@@ -113,7 +113,7 @@ class Scenario:
 
 def draw(engine: Engine) -> Scenario:
     """The scenario of the engine's seed."""
-    storm_ms = engine.between(3, 5) * HOUR_MS
+    storm_ms = engine.between(150, 240) * MINUTE_MS
     rates = _rates(engine)
     odd_share = engine.random.choice((0.0, 0.0, 0.05, 0.15))
     sites = _sites(engine, until_ms=engine.now_ms + storm_ms, odd_share=odd_share)

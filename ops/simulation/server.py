@@ -22,11 +22,10 @@ from otacore.wire.device_api import PermitReply, PollReply, PollRequest, ReportR
 from otacore.wire.permit import Permit, PermitRequest
 from otacore.wire.report import Report
 from rollout.adapters.memory import CommitPoint, MemoryStore
-from rollout.service.approvals import ApprovalService
 from rollout.service.controller import ControllerService
 from rollout.service.intake import IntakeService
 from rollout.service.operate import RolloutService
-from rollout.service.permit import PermitService
+from rollout.service.permit import NoLocalStops, PermitService
 from rollout.service.poll import PollService
 from rollout.service.view import FleetView
 
@@ -37,10 +36,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RESTART_MS = (3_000, 240_000)
-TICK_MS = (20_000, 60_000)
+TICK_MS = (50_000, 140_000)
 
 
-class ServerDied(BaseException):  # noqa: N818 - not an error that anybody but the world may catch
+class ServerDied(BaseException):
     """The process of the rollout host is gone in the middle of what it did."""
 
 
@@ -55,8 +54,10 @@ class Server:
         self._signer = FakeSigner()
         self.is_up = False
         self._life = 0
+        self._is_working = False
         self._is_nested = False
         self._changes = 0
+        self._ticked: dict[str, str] = {}
 
     # --- process ------------------------------------------------------------------------------------------------------
 
@@ -68,7 +69,13 @@ class Server:
         self.view.load()
         self._polls = PollService(view=self.view, store=self.store, clock=self._clock, poll_after_s=world.poll_after_s)
         self._permits = PermitService(
-            store=self.store, clock=self._clock, signer=self._signer, catalogue=world.repository, view=self.view
+            store=self.store,
+            clock=self._clock,
+            signer=self._signer,
+            catalogue=world.repository,
+            view=self.view,
+            local_stops=NoLocalStops(),
+            poll_after_s=world.poll_after_s,
         )
         self._intake = IntakeService(store=self.store, clock=self._clock)
         self._controller = ControllerService(
@@ -81,7 +88,6 @@ class Server:
             catalogue=world.repository,
             publisher=world.repository,
         )
-        self.approvals = ApprovalService(store=self.store, clock=self._clock, rollouts=self.rollouts)
         self.is_up = True
         life = self._life
         world.engine.after(world.engine.between(*TICK_MS), lambda: self._tick_timer(life))
@@ -102,12 +108,12 @@ class Server:
         else:
             self._look_at_commits()
             dies = faults.now(faults.rates.crash_after_commit)
-        if dies and self.is_up:
+        if dies and self._is_working:
             raise ServerDied
 
     def _interleave(self) -> None:
         faults = self._world.faults
-        if not faults.now(faults.rates.interleaved) or self._is_nested or not self.is_up:
+        if not faults.now(faults.rates.interleaved) or self._is_nested or not self._is_working:
             return
         self._is_nested = True
         try:
@@ -130,12 +136,15 @@ class Server:
         """Do something in the process; None when it is down, dies of it, or answers 503."""
         if not self.is_up:
             return None
+        self._is_working = True
         try:
             return work()
         except ServerDied:
             self._die()
         except (Unavailable, Conflict) as error:
             self._world.engine.note(f"server: {error.code}")
+        finally:
+            self._is_working = False
         return None
 
     # --- the controller -----------------------------------------------------------------------------------------------
@@ -144,8 +153,10 @@ class Server:
         if life != self._life:
             return
         done = self.guarded(self._controller.tick)
-        for line in done or ():
-            self._world.engine.note(f"tick: {line}")
+        for ticked in done or ():
+            if self._ticked.get(ticked.rollout_id) != ticked.did:
+                self._ticked[ticked.rollout_id] = ticked.did
+                self._world.engine.note(f"tick {ticked.rollout_id}: {ticked.did}")
         faults, engine = self._world.faults, self._world.engine
         doubled = faults.now(faults.rates.doubled)
         if doubled:

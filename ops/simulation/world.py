@@ -27,7 +27,8 @@ from rollout.domain.windows import is_open
 
 POWER_UP_MS = 60_000
 PUBLIC_KEY = "ab" * 32
-ALIVE_CHECKS = 4
+LEAST_CALM_MS = 45 * 60_000
+LOOKED_EVERY_MS = 15 * 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +74,10 @@ class World:
         self.engine.run(self.faults.stop_at_ms)
         self.engine.note("faults stop")
         self.people.leave()
-        step_ms = self.scenario.calm_ms // ALIVE_CHECKS
-        for _ in range(ALIVE_CHECKS):
-            self.engine.run(self.engine.now_ms + step_ms)
-            if self._end.is_at_rest():
-                break
+        end_ms = self.engine.now_ms + self.scenario.calm_ms
+        self.engine.run(self.engine.now_ms + LEAST_CALM_MS)
+        while self.engine.now_ms < end_ms and not self._end.is_at_rest():
+            self.engine.run(self.engine.now_ms + LOOKED_EVERY_MS)
         self._end.check()
 
     def chargers_of(self, site_id: str) -> list[Charger]:
