@@ -85,11 +85,20 @@ def _rises(change: Change, manifest: ReleaseManifest) -> Iterator[Objection]:
             "signer.version_does_not_rise",
             f"{manifest.product} {manifest.kind} is at {highest}; give a higher version than {manifest.version}",
         )
-    floor = change.contents_before.get(floor_path(manifest.product))
-    if floor is not None and manifest.kind is ReleaseKind.FIRMWARE:
-        least = decode(Floor, floor).security_version
-        if manifest.security_version < least:
-            yield Objection("signer.below_floor", f"security version {manifest.security_version}: the floor is {least}")
+    if manifest.kind is ReleaseKind.FIRMWARE:
+        yield from _above_floor(change, manifest)
+
+
+def _above_floor(change: Change, manifest: ReleaseManifest) -> Iterator[Objection]:
+    path = floor_path(manifest.product)
+    if change.before is None or path not in change.before.files:
+        return
+    if path not in change.contents_before:
+        yield Objection("signer.bad_policy", f"{path} as it stands is not at hand: stage it anew")
+        return
+    least = decode(Floor, change.contents_before[path]).security_version
+    if manifest.security_version < least:
+        yield Objection("signer.below_floor", f"security version {manifest.security_version}: the floor is {least}")
 
 
 def _configuration(change: Change, path: str) -> Iterator[Objection]:

@@ -8,7 +8,8 @@ Rules:
 Source: TUF specification section 6 (threshold signing); promise S3.
 """
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from tuf.api.metadata import Metadata, Root, Targets
 
 from otacore.errors import Refused, Unavailable
 from signer.domain import rules, words
-from signer.domain.facts import Change, Objection
+from signer.domain.facts import Change, FileFacts, Objection
 from signer.service.bundle import ROOT, TARGETS, Bundle, facts_of, parse, to_bytes
 
 TOP_LEVEL = frozenset({ROOT, TARGETS, "snapshot", "timestamp"})
@@ -133,7 +134,18 @@ def _proven(bundle: Bundle, *, trusted_root: bytes) -> dict[str, Metadata[Any]]:
     for role, metadata in standing.items():
         if role != ROOT:
             _require_signed(role, metadata, standing[ROOT if role in TOP_LEVEL else TARGETS].signed)
+    _require_named(bundle.standing.contents, standing)
     return standing
+
+
+def _require_named(contents: Mapping[str, bytes], standing: Mapping[str, Metadata[Any]]) -> None:
+    """Policy files as they are said to stand must be the ones that the standing roles name."""
+    named = {
+        path: facts for role, metadata in standing.items() for path, facts in facts_of(role, metadata).files.items()
+    }
+    for path, content in contents.items():
+        if named.get(path) != FileFacts(len(content), hashlib.sha256(content).hexdigest()):
+            raise Refused("signer.not_proven", f"{path} as it is said to stand is not what was signed: stage it anew")
 
 
 def _require_signed(role: str, metadata: Metadata[Any], delegator: Root | Targets) -> None:

@@ -200,6 +200,8 @@ def test_a_file_that_no_manifest_names_is_refused() -> None:
 def test_a_release_below_the_floor_is_refused() -> None:
     """Otherwise a release would be signed that no charger may run."""
     assert _codes(_release(_manifest(security_version=1))) == {"signer.below_floor"}
+    blind = replace(_release(_manifest(security_version=1)), contents_before={})
+    assert _codes(blind) == {"signer.bad_policy"}, "leaving the floor out of the bundle switches the rule off"
 
 
 @pytest.mark.parametrize(

@@ -95,11 +95,54 @@ def test_a_successor_of_the_trusted_root_is_believed(world: SignedWorld) -> None
     assert signed.roles != bundle.roles
 
 
+def test_a_root_that_did_not_sign_itself_is_refused(world: SignedWorld) -> None:
+    """Otherwise a root whose new keys nobody proved to hold would be believed."""
+
+    def other_keys(root: Any) -> None:
+        for signer in world.keys.signers["root"]:
+            root.revoke_key(signer.public_key.keyid, "root")
+            root.add_key(CryptoSigner.generate_ed25519().public_key, "root")
+
+    half = world.forge("root", other_keys)
+    bundle = world.stage(SPEC, b"image")
+    standing = replace(bundle.standing, roles={**bundle.standing.roles, "root": half})
+    with pytest.raises(Refused, match=r"signer\.not_proven"):
+        add_signature(
+            replace(bundle, standing=standing),
+            signer=world.keys.signers[FIRMWARE][0],
+            trusted_root=world.factory_root,
+            now_ms=START_MS,
+        )
+
+
+def test_a_forged_policy_as_it_stands_is_refused(world: SignedWorld) -> None:
+    """Otherwise a staging machine could say that the floor stood lower, and have it fall."""
+    bundle = world.stage(SPEC, b"image")
+    path = floor_path(PRODUCT)
+    lower = bundle.standing.contents[path].replace(b'"serial":1', b'"serial":9')
+    standing = replace(bundle.standing, contents={**bundle.standing.contents, path: lower})
+    with pytest.raises(Refused, match=r"signer\.not_proven"):
+        world.add(replace(bundle, standing=standing), world.keys.signers[FIRMWARE][0])
+
+
+def test_a_signature_that_does_not_fit_counts_for_nothing(world: SignedWorld) -> None:
+    """Otherwise anybody could write signatures under the names of the holders."""
+    bundle = world.stage(SPEC, b"image")
+    metadata = parse(FIRMWARE, bundle.roles[FIRMWARE])
+    for signer in world.keys.signers[FIRMWARE]:
+        metadata.signatures[signer.public_key.keyid] = Signature(signer.public_key.keyid, "00" * 64)
+    assert not _complete(world, bundle.with_role(FIRMWARE, metadata.to_bytes()))
+
+
 def test_a_bundle_without_a_base_is_refused(world: SignedWorld) -> None:
     """Otherwise leaving the base out would pass for a first ceremony and switch every comparison off."""
     bundle = world.stage(SPEC, b"image")
     signer, root = world.keys.signers[FIRMWARE][0], bundle.standing.roles["root"]
-    bases: tuple[dict[str, bytes], ...] = ({}, {"root": root})
+    bases: tuple[dict[str, bytes], ...] = (
+        {},
+        {"root": root},
+        {"root": root, FIRMWARE: bundle.standing.roles[FIRMWARE]},
+    )
     for roles in bases:
         baseless = replace(bundle, standing=replace(bundle.standing, roles=roles))
         with pytest.raises(Refused, match=r"signer\.not_proven"):
