@@ -4,12 +4,10 @@ Keys are URIs or paths, never contents; unknown names are refused; what is absen
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
-
-Seconds = Annotated[int, Field(ge=1, le=86_400)]
 
 
 class Settings(BaseSettings):
@@ -35,9 +33,14 @@ class Settings(BaseSettings):
     """The first root metadata, which chargers also carry."""
     broker_url: SecretStr = SecretStr("memory://")
     """Celery broker, for worker and beat only; it never holds the only copy of anything."""
+    poll_after_s: int = Field(default=60, ge=1, le=86_400)
+    """How often chargers ask; it also says after how long a silent one no longer counts as working."""
+    permit_retry_s: int = Field(default=60, ge=1, le=86_400)
+    """When a charger that got no permit may ask again."""
     tick_s: float = Field(default=1.0, ge=0.05, le=3600)
-    catalogue_refresh_s: Seconds = 60
     body_bytes: int = Field(default=512 * 1024, ge=1024, le=64 * 1024 * 1024)
+    bulk_bytes: int = Field(default=16 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024)
+    """Bodies of bulk registration."""
     body_s: float = Field(default=20, gt=0, le=600)
     calls_at_once: int = Field(default=2000, ge=1, le=100_000)
     log_format: Literal["json", "plain"] = "json"

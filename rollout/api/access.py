@@ -18,6 +18,7 @@ from starlette.datastructures import Headers
 
 from otacore.errors import Refused, Unavailable
 from rollout.domain.people import Principal, Role
+from rollout.service.acts import require_role
 from rollout.service.principals import PrincipalService, token_hash
 
 MAX_REMEMBERED = 1000
@@ -32,7 +33,7 @@ class Gate:
         self._seen: OrderedDict[str, Principal] = OrderedDict()
 
     def caller(self, headers: Headers, *, needed: Role) -> Principal:
-        """Who calls. Raises: Refused("access.token_missing" | "access.token_unknown" | "access.role_too_small")."""
+        """Who calls. Raises: Refused("access.token_missing" | "access.token_unknown" | "role.too_low")."""
         token = bearer_token(headers.get("authorization"))
         hashed = token_hash(token)
         try:
@@ -43,10 +44,7 @@ class Gate:
         except Unavailable:
             principal = self._remembered(hashed)
         self._remember(hashed, principal)
-        if not principal.role.covers(needed):
-            raise Refused(
-                "access.role_too_small", f"this needs the role {needed.value}; yours is {principal.role.value}"
-            )
+        require_role(principal, needed)
         return principal
 
     def _remember(self, hashed: str, principal: Principal) -> None:

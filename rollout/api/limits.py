@@ -17,12 +17,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from otacore.errors import Misuse, OtaError, Unavailable
 from rollout.api.problems import answer_error, problem_of
 
+BULK_PATHS = frozenset({"/api/v1/fleet/sites", "/api/v1/fleet/chargers"})
+
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
     """Bounds of every call."""
 
     body_bytes: int
+    bulk_bytes: int
+    """Bodies of the calls in `BULK_PATHS`."""
     body_s: float
     """A whole body must have come within this time."""
     calls_at_once: int
@@ -47,7 +51,8 @@ class Limited:
             return
         self._calls += 1
         try:
-            await self._app(scope, _BodyWatch(receive, self._limits).receive, send)
+            watch = _BodyWatch(receive, body_bytes=self._body_bytes(scope), body_s=self._limits.body_s)
+            await self._app(scope, watch.receive, send)
         finally:
             self._calls -= 1
 
@@ -55,20 +60,24 @@ class Limited:
         if self._calls >= self._limits.calls_at_once:
             return Unavailable("http.too_many_waiting", "the server is at its limit of calls; try again later")
         announced = _announced_bytes(scope)
-        if announced is not None and announced > self._limits.body_bytes:
-            return _too_large(self._limits)
+        if announced is not None and announced > self._body_bytes(scope):
+            return _too_large(self._body_bytes(scope))
         return None
+
+    def _body_bytes(self, scope: Scope) -> int:
+        return self._limits.bulk_bytes if scope["path"] in BULK_PATHS else self._limits.body_bytes
 
 
 class _BodyWatch:
     """Counts a body's bytes and its time while the door reads it."""
 
-    def __init__(self, receive: Receive, limits: CallLimits) -> None:
+    def __init__(self, receive: Receive, *, body_bytes: int, body_s: float) -> None:
         self._receive = receive
-        self._limits = limits
+        self._body_bytes = body_bytes
+        self._body_s = body_s
         self._bytes = 0
         self._more = True
-        self._deadline = asyncio.get_running_loop().time() + limits.body_s
+        self._deadline = asyncio.get_running_loop().time() + body_s
 
     async def receive(self) -> Message:
         if not self._more:  # the body is whole: what may still come is a disconnect, and that has no deadline
@@ -77,14 +86,14 @@ class _BodyWatch:
             async with asyncio.timeout_at(self._deadline):
                 message = await self._receive()
         except TimeoutError:
-            slow = Misuse("http.body_too_slow", f"send the whole body within {self._limits.body_s:.0f} s")
+            slow = Misuse("http.body_too_slow", f"send the whole body within {self._body_s:.0f} s")
             raise _carrier(slow) from slow
         if message["type"] != "http.request":
             return message
         self._bytes += len(message.get("body", b""))
         self._more = message.get("more_body", False)
-        if self._bytes > self._limits.body_bytes:
-            large = _too_large(self._limits)
+        if self._bytes > self._body_bytes:
+            large = _too_large(self._body_bytes)
             raise _carrier(large) from large
         return message
 
@@ -94,8 +103,8 @@ def _carrier(error: OtaError) -> HTTPException:
     return HTTPException(problem_of(error).status, detail=error.hint)
 
 
-def _too_large(limits: CallLimits) -> Misuse:
-    return Misuse("http.body_too_large", f"a body may have {limits.body_bytes} bytes")
+def _too_large(body_bytes: int) -> Misuse:
+    return Misuse("http.body_too_large", f"a body may have {body_bytes} bytes")
 
 
 def _announced_bytes(scope: Scope) -> int | None:

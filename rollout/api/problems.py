@@ -33,7 +33,9 @@ STATUS_OF_CODE: Mapping[str, int] = MappingProxyType(
     {
         "access.token_missing": 401,
         "access.token_unknown": 401,
-        "access.role_too_small": 403,
+        "role.too_low": 403,
+        "approval.same_person": 403,
+        "approval.not_a_person": 403,
         "poll.unknown_token": 401,
         "http.body_too_large": 413,
         "http.body_too_slow": 408,

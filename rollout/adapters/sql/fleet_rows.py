@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, delete, func, select
 
 from otacore.errors import Conflict
 from otacore.wire.release import ReleaseKind
@@ -27,6 +27,7 @@ _PAGE = (
     _DEVICES.select(_device.number >= bindparam("from_number")).order_by(_device.number).limit(bindparam("row_limit"))
 )
 _PAGE_OF_PRODUCT = _PAGE.where(_device.product == bindparam("product"))
+_FORGET_REPORTS = delete(_REPORTS.table).where(_REPORTS.table.c.device_id == bindparam("of_device"))
 _confirmation = _CONFIRMATIONS.table.c
 _CONFIRMED = (
     _CONFIRMATIONS.select(
@@ -85,6 +86,11 @@ class SqlFleetRows(Rows):
 
     def put_report_row(self, row: ReportRow) -> None:
         self._put(_REPORTS, row)
+
+    def forget_reports(self, device_id: str) -> None:
+        self._write(_FORGET_REPORTS, {"of_device": device_id})
+        self._write(_STATES.drop, {"device_id": device_id})
+        self._note(ChangeKind.DEVICE, device_id)
 
     def confirmations(self, device_id: str, kind: ReleaseKind, *, limit: int) -> tuple[Confirmation, ...]:
         values = {"device_id": device_id, "confirmed_kind": kind.value, "row_limit": limit}

@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 from rollout.api.limits import CallLimits, Limited
 from rollout.api.problems import answer_any
 
-LIMITS = CallLimits(body_bytes=100, body_s=0.05, calls_at_once=2)
+LIMITS = CallLimits(body_bytes=100, bulk_bytes=1000, body_s=0.05, calls_at_once=2)
 
 
 async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,7 +95,7 @@ def test_calls_beyond_the_limit_are_told_to_come_later() -> None:
     """Without a bound every waiting call costs memory until the server dies and serves nobody."""
 
     async def scenario() -> None:
-        app = Limited(_echo, CallLimits(body_bytes=100, body_s=10, calls_at_once=2))
+        app = Limited(_echo, CallLimits(body_bytes=100, bulk_bytes=1000, body_s=10, calls_at_once=2))
         waiting = [_Call(b"x", hangs=True) for _ in range(2)]
         tasks = [asyncio.create_task(call.run(app)) for call in waiting]
         await asyncio.sleep(0)

@@ -15,7 +15,7 @@ from rollout.api.problems import answer, answer_any, malformed, problem_of
         (Refused("access.token_missing", "send a token"), 401),
         (Refused("access.token_unknown", "ask for one"), 401),
         (Refused("poll.unknown_token", "enrol"), 401),
-        (Refused("access.role_too_small", "ask an operator"), 403),
+        (Refused("role.too_low", "ask an operator"), 403),
         (Unavailable("store.busy", "try again"), 503),
         (Conflict("rollout.stale", "look again"), 409),
         (Misuse("rollout.no_such_transition", "look at its state"), 400),
