@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from otacore.ids import version_key
 from rollout.domain.fleet import Device, DeviceState, Site
 from rollout.domain.people import Latch
 from rollout.domain.records import Duty, Participation, Release, Rollout, Stage, State, Wave
+from rollout.domain.versions import version_order
 from rollout.domain.wave import selects, wave_of
 from rollout.domain.windows import is_open
 
@@ -195,16 +195,16 @@ def _versions(offering: Offering, charger: Charger, _: int) -> Refusal | None:
     running = None if charger.state is None else charger.state.running(offering.release.kind)
     if running is None:
         return None
-    release, now = offering.release, version_key(running.version)
-    if release.from_versions and now not in {version_key(version) for version in release.from_versions}:
+    release, now = offering.release, version_order(running.version)
+    if release.from_versions and now not in {version_order(version) for version in release.from_versions}:
         return Refusal.TOO_OLD
-    reached = all(now >= version_key(stone) for stone in release.stepping_stones)
+    reached = all(now >= version_order(stone) for stone in release.stepping_stones)
     return None if reached else Refusal.STEPPING_STONE_MISSING
 
 
 def _goes_up(offering: Offering, charger: Charger, _: int) -> Refusal | None:
     highest = None if charger.state is None else charger.state.highest(offering.release.kind)
-    if highest is None or version_key(offering.release.version) > version_key(highest):
+    if highest is None or version_order(offering.release.version) > version_order(highest):
         return None
     return Refusal.NOT_ABOVE_CONFIRMED
 

@@ -84,8 +84,9 @@ class State(StrEnum):
 class Options:
     """What the author declared beside the judge's plan."""
 
-    complete_at_pct: int = 95
-    """The last wave is complete when this share of its planned chargers is decided; the rest are leftovers."""
+    complete_at_pct: int = 90
+    """The last wave is complete when this share of its planned chargers is decided; the rest are leftovers. A dead
+    charger keeps its place, so it holds its neighbours back until a person says that it is out of service."""
     undecided_wait_s: int = 7 * 24 * 3600
     """How long a wave may stand without a verdict before a person is asked."""
     rollback_wait_s: int = 7 * 24 * 3600

@@ -16,13 +16,12 @@ from dataclasses import dataclass, replace
 
 from otacore.clock import Clock
 from otacore.errors import OtaError, Unavailable
-from otacore.wire.codec import encode
 from otacore.wire.permit import Purpose
 from rollout.domain.audit import CONTROLLER
 from rollout.domain.controller import JUDGED, Situation, Step, Wait, next_step
 from rollout.domain.judge.facts import Block, Watermark
 from rollout.domain.judge.plan import JudgePlan
-from rollout.domain.judge.verdict import Verdict, judge
+from rollout.domain.judge.verdict import judge
 from rollout.domain.machine import Event
 from rollout.domain.pace import may_open
 from rollout.domain.permit import exposure, may_expose
@@ -148,8 +147,7 @@ class ControllerService:
 
 
 def _judged(plan: JudgePlan, blocks: Sequence[Block], wave: int, now_ms: int) -> Verdicted:
-    verdict: Verdict = judge(plan, blocks, wave=wave, watermark=Watermark(now_ms))
-    return Verdicted(verdict, encode(verdict).decode(), tuple(encode(block).decode() for block in blocks))
+    return Verdicted(judge(plan, blocks, wave=wave, watermark=Watermark(now_ms)), tuple(blocks))
 
 
 def _take(tx: Transaction, seen: _Seen, step: Step) -> None:
@@ -157,7 +155,7 @@ def _take(tx: Transaction, seen: _Seen, step: Step) -> None:
     rollout = require_rollout(tx, before.rollout_id)
     if rollout.revision != before.revision:
         return  # somebody decided meanwhile; the next tick looks again
-    decisive = seen.verdicted if step.outcome is not None or step.event.value == "roll_back" else None
+    decisive = seen.verdicted if step.outcome is not None or step.event is Event.ROLL_BACK else None
     after = carry_out(
         tx,
         rollout,

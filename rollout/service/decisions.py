@@ -6,8 +6,10 @@ One place for operators and controller alike. The transaction is the caller's; p
 
 from dataclasses import dataclass, replace
 
+from otacore.wire.codec import encode
 from rollout.domain.controller import WaveOutcome
 from rollout.domain.decision import decide
+from rollout.domain.judge.facts import Block
 from rollout.domain.judge.verdict import Verdict
 from rollout.domain.machine import Event
 from rollout.domain.records import Rollout, State, StoredVerdict
@@ -20,11 +22,21 @@ _RESUMING_HALTED = (Event.RESUME, Event.RESUME_COMPLETED)
 
 @dataclass(frozen=True, slots=True)
 class Verdicted:
-    """A verdict with the facts it rests on, as they are stored beside a decision."""
+    """A verdict with the facts it rests on."""
 
     verdict: Verdict
-    document: str
-    blocks: tuple[str, ...]
+    blocks: tuple[Block, ...]
+
+    def as_stored(self, rollout: Rollout, *, now_ms: int) -> StoredVerdict:
+        """What is kept beside the decision that followed from it, so that it can be computed again."""
+        return StoredVerdict(
+            rollout_id=rollout.rollout_id,
+            epoch=rollout.epoch,
+            wave=rollout.wave,
+            at_ms=now_ms,
+            verdict=encode(self.verdict).decode(),
+            blocks=tuple(encode(block).decode() for block in self.blocks),
+        )
 
 
 def carry_out(
@@ -55,10 +67,7 @@ def carry_out(
         passed = waves[rollout.wave - 1]
         tx.put_wave(replace(passed, passed_at_ms=now_ms, outcome=outcome or WaveOutcome.UNPROVEN))
     if verdict is not None:
-        stored = StoredVerdict(
-            rollout.rollout_id, rollout.epoch, rollout.wave, now_ms, verdict.document, verdict.blocks
-        )
-        tx.put_verdict(stored)
+        tx.put_verdict(verdict.as_stored(rollout, now_ms=now_ms))
     return after
 
 

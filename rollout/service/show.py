@@ -12,9 +12,9 @@ from otacore.wire.permit import Purpose
 from rollout.domain.completion import Tally, tally
 from rollout.domain.fleet import Device
 from rollout.domain.halt import Publication
-from rollout.domain.offer import Refusal, explain, first_refusal, open_wave_of
+from rollout.domain.offer import Charger, Refusal, explain, first_refusal, open_wave_of
 from rollout.domain.permit import exposure, may_expose
-from rollout.domain.place import may_go
+from rollout.domain.place import PlaceAnswer, may_go
 from rollout.domain.records import (
     HardEvent,
     Participation,
@@ -31,6 +31,7 @@ from rollout.service.ports import Catalogue, RepositoryFacts, Store, Transaction
 from rollout.service.snapshot import charger_of, mates_of, offering_of, release_of, require_device, require_rollout
 
 MAX_PAGE = 1000
+HAS_NOT_ASKED = "has_not_asked"
 _DECIDED = (Stage.SETTLED, Stage.UNWELL, Stage.REVERTED, Stage.FAILED, Stage.RECOVERED)
 _NEVER_MEANT = (
     Refusal.WRONG_PRODUCT,
@@ -134,7 +135,7 @@ class ShowService:
             rollout = require_rollout(tx, rollout_id)
             facts = self._facts(rollout.product)
             page = tx.fleet_page(product=rollout.product, from_number=from_number, limit=min(limit, MAX_PAGE))
-            found = (_leftover(tx, rollout, device, facts, now_ms) for device in page)
+            found = (self._leftover(tx, rollout, device, facts, now_ms) for device in page)
             chargers = tuple(one for one in found if one is not None)
             return Leftovers(chargers, page[-1].number + 1 if page else None)
 
@@ -150,18 +151,38 @@ class ShowService:
                 rollout_id,
                 device_id,
                 explain(offering, charger, now_ms=now_ms),
-                place=may_go(
-                    device_id,
-                    purpose=Purpose.INSTALL,
-                    site=charger.site,
-                    mates=mates_of(tx, charger),
-                    places=tx.places_of_site(device.site_id),
-                    now_ms=now_ms,
-                    alive_ms=self._alive_ms,
-                ),
+                place=self._place(tx, charger, now_ms),
                 cap=None if plan is None else may_expose(plan, exposure(tx.counters(rollout_id))),
                 participation=tx.participation(rollout_id, device_id),
             )
+
+    def _leftover(
+        self, tx: Transaction, rollout: Rollout, device: Device, facts: RepositoryFacts | None, now_ms: int
+    ) -> Leftover | None:
+        participation = tx.participation(rollout.rollout_id, device.device_id)
+        if participation is not None:
+            if participation.stage in _DECIDED:
+                return None
+            return Leftover(device.device_id, participation.wave, participation.stage.value, participation.reason)
+        charger = charger_of(tx, device)
+        offering = offering_of(tx, rollout, device.device_id, facts)
+        wave = open_wave_of(offering, charger)
+        refusal = first_refusal(offering, charger, now_ms=now_ms)
+        if wave is None or refusal in _NEVER_MEANT:
+            return None
+        place = self._place(tx, charger, now_ms)
+        return Leftover(device.device_id, wave, None, refusal or (HAS_NOT_ASKED if place.granted else place.reason))
+
+    def _place(self, tx: Transaction, charger: Charger, now_ms: int) -> PlaceAnswer:
+        return may_go(
+            charger.device.device_id,
+            purpose=Purpose.INSTALL,
+            site=charger.site,
+            mates=mates_of(tx, charger),
+            places=tx.places_of_site(charger.device.site_id),
+            now_ms=now_ms,
+            alive_ms=self._alive_ms,
+        )
 
     def _facts(self, product: str) -> RepositoryFacts | None:
         try:
@@ -172,20 +193,3 @@ class ShowService:
 
 def _by_stage(counters: Mapping[tuple[int, str], int]) -> Mapping[str, int]:
     return {stage.value: sum(count for (_, name), count in counters.items() if name == stage.value) for stage in Stage}
-
-
-def _leftover(
-    tx: Transaction, rollout: Rollout, device: Device, facts: RepositoryFacts | None, now_ms: int
-) -> Leftover | None:
-    participation = tx.participation(rollout.rollout_id, device.device_id)
-    if participation is not None:
-        if participation.stage in _DECIDED:
-            return None
-        return Leftover(device.device_id, participation.wave, participation.stage.value, participation.reason)
-    charger = charger_of(tx, device)
-    offering = offering_of(tx, rollout, device.device_id, facts)
-    wave = open_wave_of(offering, charger)
-    refusal = first_refusal(offering, charger, now_ms=now_ms)
-    if wave is None or refusal in _NEVER_MEANT:
-        return None
-    return Leftover(device.device_id, wave, None, refusal or "has_not_asked")
