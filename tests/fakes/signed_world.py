@@ -14,6 +14,7 @@ from tuf.api.metadata import Metadata, MetaFile
 from tuf.api.serialization.json import JSONSerializer
 
 from otacore.clock import utc
+from otacore.durable import MemoryStorage
 from otacore.ids import CAMPAIGN_ROLE
 from otacore.trust import Fetch, TrustedRepository
 from otacore.wire.campaign import CampaignAction, CampaignManifest, CampaignOrder
@@ -64,6 +65,7 @@ class SignedWorld:
         self.store: Store = store or self.memory
         self.keys = KeyRing()
         self.directory = directory
+        self._disks: dict[Path, MemoryStorage] = {}
         template = parse_template(template_text("demo"))
         made = hold(template=template, products=(PRODUCT,), keys=self.keys, now_ms=self.clock.now_ms())
         self.factory_root = made.root
@@ -100,6 +102,10 @@ class SignedWorld:
         file = ReleaseFile(FileFacts(len(content), facts_of_content(content).sha256), content)
         return stage_release(self.standing(), spec, file, now_ms=self.clock.now_ms())
 
+    def stage_firmware(self, version: str, content: bytes) -> Bundle:
+        """A staged firmware release, unsigned."""
+        return self.stage(ReleaseSpec(product=PRODUCT, version=version, hardware=("rev-a",)), content)
+
     def signed(self, bundle: Bundle, *, holders: Sequence[int] = (0, 1)) -> Bundle:
         """The bundle signed by some holders of each of its roles."""
         for role in bundle.roles:
@@ -132,13 +138,15 @@ class SignedWorld:
         return Released(path, facts_of_content(bundle.contents[path]).sha256, bundle.contents[path])
 
     def client(self, name: str, *, fetch: Fetch | None = None, factory_root: bytes | None = None) -> TrustedRepository:
-        """A client with a directory of its own; the same name is the same charger after a reboot."""
+        """A client with a memory of its own; the same name is the same charger after a reboot."""
+        directory = self.directory / "clients" / name
         return TrustedRepository(
-            directory=self.directory / "clients" / name,
+            directory=directory,
             factory_root=factory_root or self.factory_root,
             metadata_url=METADATA_URL,
             targets_url=TARGETS_URL,
             fetch=fetch or StoreFetch(self.store, {}),
+            storage=self._disks.setdefault(directory, MemoryStorage()),
         )
 
     def pass_time(self, milliseconds: int) -> None:

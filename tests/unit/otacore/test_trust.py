@@ -10,9 +10,11 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, Root
 from tuf.ngclient import Updater
 
+from otacore.durable import MemoryStorage, TwoCopyRecord
 from otacore.errors import Broken, Misuse, Refused, Unavailable
 from otacore.trust import TrustedRepository, timefloor
 from otacore.trust.fetching import PortFetcher
+from otacore.trust.kept import KeptState
 from tests.fakes.signed_world import PRODUCT, SignedWorld
 
 
@@ -114,15 +116,13 @@ def test_the_floor_never_falls_and_stops_at_the_timestamp(floor: int, issued: in
     assert timefloor.raised(floor, issued_ms=issued, timestamp_expires_ms=expires) == expected
 
 
-def test_a_damaged_time_floor_is_broken(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"no number", b"[1]", b"null", b'{"a": 1}'])
+def test_a_time_floor_that_cannot_be_read_is_broken(tmp_path: Path, content: bytes) -> None:
     """Otherwise an unreadable floor would count as none."""
-    world = SignedWorld(tmp_path)
-    client = world.client("charger")
-    client.refresh(now_ms=world.clock.now_ms())
-    for copy in ("time.a", "time.b"):
-        (tmp_path / "clients" / "charger" / "kept" / copy).write_bytes(b"rust")
-    with pytest.raises(Broken, match=r"record\.damaged"):
-        client.refresh(now_ms=world.clock.now_ms())
+    storage = MemoryStorage()
+    TwoCopyRecord(storage, tmp_path, "time").save(content)
+    with pytest.raises(Broken, match=r"trust\.store_damaged"):
+        KeptState(storage=storage, directory=tmp_path).time_floor_ms()
 
 
 def test_a_client_needs_a_directory_that_it_can_write(tmp_path: Path) -> None:
