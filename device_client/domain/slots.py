@@ -117,8 +117,8 @@ class Tries:
 
 TRIES: Final = {
     ReleaseKind.FIRMWARE: Tries(trial=3, settled=6),
-    # A configuration on trial outlives one power cut and ends long before the firmware under it is given up. A settled one
-    # outlives every firmware fallback (3 + 6 + 6 boots): a crashing firmware does not also take the configuration back.
+    # A configuration on trial outlives one power cut and ends long before the firmware under it is given up. A settled
+    # one outlives every firmware fallback (3 + 6 + 6 boots): a crashing firmware does not take the configuration back.
     ReleaseKind.CONFIG: Tries(trial=2, settled=20),
 }
 
@@ -177,8 +177,9 @@ def verified(pair: SlotPair, name: SlotName, image: Image) -> SlotPair:
 
 
 def armed(pair: SlotPair, trial: Trial, kind: ReleaseKind) -> SlotPair:
-    """Set the trial flag and give the slot its tries."""
-    slot = replace(pair.slot(trial.slot), tries_left=TRIES[kind].trial)
+    """Set the trial flag and give the slot its tries. A look back is one boot, whatever happens in it."""
+    tries_left = 1 if trial.kind is TrialKind.LOOK_BACK else TRIES[kind].trial
+    slot = replace(pair.slot(trial.slot), tries_left=tries_left)
     return replace(pair.with_slot(trial.slot, slot), trial=trial, failed_trial=None)
 
 

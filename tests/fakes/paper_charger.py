@@ -1,11 +1,11 @@
-"""A whole charger on paper: three durable records, slots, boot ROM, program and pure machine, with power that can be cut.
+"""A whole charger on paper: durable records, slots, boot ROM, program and pure machine, with power that can be cut.
 
 It performs the machine's effects as a driver would and keeps the world's rules itself: what it sees broken fails the
 test at once (`Broke`), whatever the test was about. It is the small real world of the device's tests, not a mock.
 
 Rules it keeps, each a promise:
 1. A slot is written only while the durable boot record calls it invalid or empty, in order, each byte once (D2, D5).
-2. What boots was read back whole and is signed for this charger (D1, D2).
+2. What boots was written whole and is signed for this charger; a slot that rotted since then dies on boot (D1, D2).
 3. A trial flag of an install becomes durable only under a permit for that very digest, inside the window and with no
    session; of a recovery, only under a recover permit (D4).
 4. No session is cut by a planned reboot, and none starts on trial (D4).
@@ -14,7 +14,7 @@ Rules it keeps, each a promise:
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from device_client.domain import effects as do
@@ -157,6 +157,17 @@ class PaperCharger:
                 queue.append(answer)
         raise Broke("the machine does not come to rest")
 
+    def overhear(self, event: on.News) -> None:
+        """News while a question is open: it may lead to writes, never to another question."""
+        self.running, effects = step(self.state, event)
+        if any(isinstance(effect, do.Question) for effect in effects):
+            raise Broke("two questions are open at once")
+        self._perform(effects)
+
+    def overhear_contact(self) -> None:
+        """Somebody answers while a question is open."""
+        self.overhear(on.Contact(self.now_ms))
+
     def tick(self, *, ms: int = 1_000) -> None:
         """Time passes and the agent looks around."""
         self.now_ms += ms
@@ -185,10 +196,10 @@ class PaperCharger:
         for _ in range(100):
             if self.running is None or not (self.state.journal.unsent or self.state.journal.notices or wanted):
                 return
-            before = len(self.reports)
+            before = (self.state.journal, wanted)
             self.feed(self.report_due(wanted=wanted))
             wanted = False
-            if len(self.reports) == before:
+            if not self._is_on() or (self.state.journal, wanted) == before:
                 return
         raise Broke("reports without end")
 
@@ -220,6 +231,9 @@ class PaperCharger:
         self.session = True
         return True
 
+    def _is_on(self) -> bool:
+        return self.running is not None
+
     def digest(self, kind: ReleaseKind = FIRMWARE) -> str | None:
         """What runs."""
         image = self.record.pair(kind).running_image
@@ -243,7 +257,7 @@ class PaperCharger:
             if selection.slot is not None:
                 self._require_good(kind, selection.slot, selection.why)
         self.on_trial = Why.TRIAL in (firmware.why, config.why)
-        if self._behaviour_of(FIRMWARE) is Behaviour.DIES:
+        if self._behaviour_of(FIRMWARE) is Behaviour.DIES or self.slots[FIRMWARE, firmware.slot].rotten:
             return False
         self._start_agent()
         return True
@@ -273,6 +287,8 @@ class PaperCharger:
             self.trace.append(type(effect).__name__)
             if self.before_effect is not None:
                 self.before_effect(effect)
+            if self.running is None:
+                return None
             answer = self._perform_one(effect)
         return answer
 
@@ -303,10 +319,8 @@ class PaperCharger:
         match question:
             case do.LookUp():
                 return self._look_up(question)
-            case do.FetchStretch():
-                return self._fetch(question)
-            case do.CopyStretch():
-                return self._copy(question)
+            case do.FetchStretch() | do.CopyStretch():
+                return self._fetch(question) if isinstance(question, do.FetchStretch) else self._copy(question)
             case do.ReadBackSlot():
                 return self._read_back(question)
             case do.Hold():
@@ -435,8 +449,6 @@ class PaperCharger:
         lies = self.slots[kind, slot]
         if image is None or lies.sha256 != image.image_sha256 or lies.reached_bytes < image.length_bytes:
             raise Broke(f"{why}: slot {slot} boots without being whole")
-        if lies.rotten and why is Why.TRIAL:
-            raise Broke("a rotten slot is tried")
         if image.release_digest not in self.world.signed:
             raise Broke("something unsigned boots")
         self.ran.append((kind, image.release_digest))
@@ -490,9 +502,10 @@ class PaperCharger:
         if journal.counter < self.journal.counter:
             raise Broke("the report counter falls")
         job = journal.job
-        if job is not None and job.purpose is Purpose.INSTALL:
-            if job.reached_bytes > self.slots[job.kind, job.slot].reached_bytes:
-                raise Broke("a high-water mark before its bytes")
+        if job is None or job.purpose is not Purpose.INSTALL:
+            return
+        if job.reached_bytes > self.slots[job.kind, job.slot].reached_bytes:
+            raise Broke("a high-water mark before its bytes")
 
     def _judge_policy_write(self, policy: PolicyMemory) -> None:
         if policy.security_floor < self.policy.security_floor:
@@ -522,8 +535,3 @@ class PaperCharger:
     def _measured(self, kind: ReleaseKind) -> str | None:
         pair = self.record.pair(kind)
         return None if pair.booted is None else self.slots[kind, pair.booted].sha256
-
-
-def replaced(permit: Permit, **changes: object) -> Permit:
-    """A permit with one field changed, for tests that forge."""
-    return replace(permit, **changes)  # type: ignore[arg-type] -- the tests name real fields

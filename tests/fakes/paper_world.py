@@ -6,6 +6,7 @@ It decides nothing cleverly: a test says what is published and what the desk ans
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from device_client.domain import effects as do
 from device_client.domain import events as on
@@ -73,7 +74,7 @@ class PaperWorld:
     # --- publishing -------------------------------------------------------------------------------------------
 
     def release(
-        self, version: str, *, kind: ReleaseKind = ReleaseKind.FIRMWARE, content: bytes | None = None, **changes: object
+        self, version: str, *, kind: ReleaseKind = ReleaseKind.FIRMWARE, content: bytes | None = None, **changes: Any
     ) -> FoundRelease:
         """Sign a release; its digest is that of its version, so that tests can name it."""
         firmware = kind is ReleaseKind.FIRMWARE
@@ -91,7 +92,7 @@ class PaperWorld:
             pace=EMERGENCY_PACE,
             released_at_ms=1,
         )
-        manifest = replace(manifest, **changes)  # type: ignore[arg-type] -- the tests name real fields
+        manifest = replace(manifest, **changes)
         role = firmware_role(self.product) if firmware else CONFIG_ROLE
         manifest_path = (firmware_manifest_path if firmware else config_manifest_path)(self.product, version)
         digest = digest_of(f"{kind} {version}")
@@ -190,7 +191,9 @@ class PaperWorld:
         self.asked.append(question)
         if self.refuse_permits is not None:
             return self.refuse_permits
-        assert self.stop is not None and self.floor is not None and self.revoked is not None
+        assert self.stop is not None
+        assert self.floor is not None
+        assert self.revoked is not None
         permit = Permit(
             device_id=self.device_id,
             rollout_id=question.rollout_id,

@@ -1,0 +1,359 @@
+"""From staged to the reboot (D4): when a permit is asked for, what it must be, and what if it comes to nothing."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from device_client.domain import effects as do
+from device_client.domain import events as on
+from device_client.domain.slots import SlotName, SlotStatus
+from device_client.domain.state import Stage
+from otacore.wire.campaign import StopList
+from otacore.wire.permit import Permit
+from tests.fakes.paper_charger import PaperCharger
+from tests.fakes.paper_world import PaperWorld, digest_of
+
+OLD, NEW = digest_of("firmware 1.0.0"), digest_of("firmware 1.1.0")
+
+
+def staged() -> PaperCharger:
+    """A charger with 1.1.0 verified in its idle slot, waiting for the window."""
+    world = PaperWorld()
+    charger = PaperCharger(world, world.factory())
+    world.open("r1", world.release("1.1.0"))
+    charger.window_open = False
+    charger.run(5)
+    assert charger.state.stage is Stage.STAGED
+    charger.trace.clear()
+    charger.reports.clear()
+    return charger
+
+
+def told(charger: PaperCharger) -> list[tuple[str, str | None]]:
+    return [(report.fact.value, report.failure) for report in charger.reports]
+
+
+def test_waits_for_the_window() -> None:
+    """An update reboots a charger in the rush hour."""
+    charger = staged()
+    charger.run(5)
+    assert charger.world.asked == []
+    charger.window_open = True
+    charger.run(3)
+    assert charger.digest() == NEW
+
+
+def test_waits_for_the_car() -> None:
+    """An update throws a car off."""
+    charger = staged()
+    charger.start_session()
+    charger.window_open = True
+    charger.run(5)
+    assert charger.world.asked == []
+    assert charger.session
+    charger.session = False
+    charger.run(3)
+    assert charger.digest() == NEW
+
+
+def test_a_car_that_comes_during_the_refresh_goes_first() -> None:
+    """Between the look and the reboot a session begins and is cut."""
+    charger = staged()
+    charger.window_open = True
+
+    def car(effect: do.Effect) -> None:
+        if isinstance(effect, do.LookUp):
+            charger.start_session()
+
+    charger.before_effect = car
+    charger.run(1)
+    assert charger.session
+    assert charger.trace[:2] == ["LookUp", "Hold"]
+    assert charger.world.asked == []
+
+
+def test_no_session_starts_while_a_permit_is_out() -> None:
+    """A car plugs in between the permit and the reboot and is cut."""
+    charger = staged()
+    charger.window_open = True
+    started: list[bool] = []
+
+    def car(effect: do.Effect) -> None:
+        if isinstance(effect, do.AskPermit | do.ReadClock | do.Reboot):
+            started.append(charger.start_session())
+
+    charger.before_effect = car
+    charger.run(1)
+    assert started == [False, False, False]
+
+
+def test_a_refusal_lets_sessions_go_on_and_waits_as_told() -> None:
+    """A charger without a place refuses cars, or hammers the desk."""
+    charger = staged()
+    charger.window_open = True
+    charger.world.refuse_permits = "no_place"
+    charger.run(5)
+    assert len(charger.world.asked) == 1
+    assert charger.start_session()
+    assert told(charger) == []
+    charger.session = False
+    charger.run(3)
+    assert len(charger.world.asked) == 2
+
+
+def test_every_request_has_its_own_nonce_and_tells_the_report_counter() -> None:
+    """One permit fits two requests, or a report made before the request gives its place back."""
+    charger = staged()
+    charger.window_open = True
+    charger.world.refuse_permits = "no_place"
+    charger.run(40)
+    nonces = [question.nonce for question in charger.world.asked]
+    assert len(set(nonces)) == len(nonces) > 3
+    assert {question.report_counter for question in charger.world.asked} == {charger.journal.counter}
+
+
+def _late(charger: PaperCharger) -> None:
+    charger.world.permit_ms = 30_000
+
+
+def _forged(**changes: object) -> Callable[[PaperCharger], None]:
+    def forge(charger: PaperCharger) -> None:
+        charger.world.forge = lambda permit: _changed(permit, changes)
+
+    return forge
+
+
+def _changed(permit: Permit, changes: dict[str, object]) -> Permit:
+    fields = {name: getattr(permit, name) for name in Permit.__dataclass_fields__}
+    return Permit(**{**fields, **changes})
+
+
+def _hidden_root(charger: PaperCharger) -> None:
+    charger.world.root_version, charger.world.refreshed_root = 2, 1
+
+
+BAD_PERMITS: dict[str, tuple[str, Callable[[PaperCharger], None]]] = {
+    "late": ("device.permit_too_late", _late),
+    "for another charger": ("device.permit_for_another_request", _forged(device_id="cp-2")),
+    "for another epoch": ("device.permit_for_another_request", _forged(epoch=9)),
+    "for another nonce": ("device.permit_for_another_request", _forged(nonce="ab" * 16)),
+    "for another release": ("device.permit_for_another_request", _forged(release_digest="a" * 64)),
+    "names a root that no refresh finds": ("device.metadata_older_than_permit", _hidden_root),
+}
+
+
+@pytest.mark.parametrize("name", BAD_PERMITS)
+def test_a_bad_permit_arms_nothing_and_is_given_back(name: str) -> None:
+    """A permit that does not fit arms the charger; or its place stays taken; or cars stay shut out."""
+    code, spoil = BAD_PERMITS[name]
+    charger = staged()
+    charger.window_open = True
+    spoil(charger)
+    charger.tick()
+    assert charger.record.firmware.trial is None
+    assert charger.activations == []
+    charger.send_reports()
+    assert told(charger) == [("disarmed", code)]
+    assert charger.reports[0].nonce == charger.world.asked[0].nonce
+    assert charger.start_session()
+
+
+def test_a_permit_that_runs_out_inside_the_write_is_cleared_again() -> None:
+    """A slow disk lets a charger activate after its permit: a halt no longer holds (R1)."""
+    charger = staged()
+    charger.window_open = True
+    charger.world.permit_ms = 29_000
+    charger.write_ms = 2_000
+    writes: list[object] = []
+
+    def note(effect: do.Effect) -> None:
+        if isinstance(effect, do.WriteBoot):
+            writes.append(effect.record.firmware.trial is not None)
+
+    charger.before_effect = note
+    charger.tick()
+    assert writes == [True, False]
+    assert "Reboot" not in charger.trace
+    assert charger.state.stage is Stage.STAGED
+    assert charger.record.firmware.slot(SlotName.B).status is SlotStatus.VERIFIED
+    charger.before_effect = None
+    charger.write_ms = charger.world.permit_ms = 0
+    charger.send_reports()
+    assert told(charger) == [("disarmed", "device.permit_too_late")]
+    charger.run(4)
+    assert charger.digest() == NEW
+
+
+def test_the_flag_is_cleared_before_anything_else_is_written() -> None:
+    """A power cut after `disarmed` was written down boots the new slot all the same."""
+    charger = staged()
+    charger.window_open = True
+    charger.reboot_fails = True
+    charger.tick()
+    after = charger.trace[charger.trace.index("Reboot") + 1 :]
+    assert after == ["WriteBoot", "WriteJournal", "Release"]
+    charger.send_reports()
+    assert told(charger) == [("disarmed", "device.reboot_refused")]
+    assert charger.digest() == OLD
+    charger.reboot_fails = False
+    charger.run(4)
+    assert charger.digest() == NEW
+
+
+def test_an_agent_that_crashes_armed_clears_the_flag_first() -> None:
+    """The agent dies between the flag and the reboot; weeks later a power cut activates the release."""
+    charger = staged()
+    charger.window_open = True
+    charger.before_effect = lambda effect: charger.crash_agent() if isinstance(effect, do.Reboot) else None
+    charger.tick()
+    charger.before_effect = None
+    assert charger.record.firmware.trial is None
+    charger.send_reports()
+    assert told(charger)[-1] == ("disarmed", "device.not_rebooted")
+    assert charger.reports[-1].nonce == charger.world.asked[0].nonce
+
+
+def test_a_power_cut_after_the_flag_boots_the_new_slot() -> None:
+    """An armed charger forgets its activation; the answer to a halt counts it (DESIGN section 3)."""
+    charger = staged()
+    charger.window_open = True
+    charger.before_effect = lambda effect: charger.power_off() if isinstance(effect, do.ReadClock) else None
+    charger.tick()
+    charger.before_effect = None
+    charger.run(3)
+    assert charger.digest() == NEW
+    assert charger.facts()[-3:] == ["armed", "kept", "confirmed"]
+
+
+def test_no_answer_is_given_up_for_good_and_told() -> None:
+    """A request whose answer was lost keeps its place for ever, or arms the charger when it comes after all."""
+    charger = staged()
+    charger.window_open = True
+    charger.questions_fail[do.AskPermit] = "http.unreachable"
+    charger.tick()
+    assert charger.start_session()
+    charger.session = False
+    charger.send_reports()
+    assert told(charger) == [("disarmed", "http.unreachable")]
+    charger.questions_fail.clear()
+    charger.run(5)
+    assert charger.digest() == NEW
+
+
+def test_a_permit_that_names_newer_metadata_costs_one_refresh() -> None:
+    """After a key ceremony no charger can be activated until its next offer."""
+    charger = staged()
+    charger.window_open = True
+    lookups: list[int] = []
+
+    def publish(effect: do.Effect) -> None:
+        if isinstance(effect, do.LookUp):
+            lookups.append(1)
+        if isinstance(effect, do.AskPermit):
+            charger.world.root_version = 2
+
+    charger.before_effect = publish
+    charger.tick()
+    assert charger.digest() == NEW
+    assert len(charger.activations) == len(charger.world.asked) == 1
+    assert charger.trace[:7] == ["LookUp", "Hold", "AskPermit", "LookUp", "WriteBoot", "ReadClock", "Reboot"]
+
+
+def test_a_refresh_for_a_permit_may_find_the_rollout_halted() -> None:
+    """A permit given a moment before the halt is used after the charger has seen the halt."""
+    charger = staged()
+    charger.window_open = True
+
+    def halt(effect: do.Effect) -> None:
+        if isinstance(effect, do.AskPermit):
+            charger.world.root_version = 2
+        if isinstance(effect, do.LookUp) and charger.world.asked:
+            charger.world.hold("r1")
+
+    charger.before_effect = halt
+    charger.tick()
+    assert charger.activations == []
+    charger.before_effect = None
+    charger.send_reports()
+    assert told(charger) == [("disarmed", "device.campaign_on_hold")]
+
+
+def test_an_unknown_permit_key_costs_one_refresh_and_one_new_request() -> None:
+    """When permit keys are rotated the fleet cannot be activated; or a wrong key makes it ask without end."""
+    charger = staged()
+    charger.window_open = True
+    charger.world.refuse_permits = "envelope.unknown_key"
+    charger.tick()
+    assert charger.trace[:5] == ["LookUp", "Hold", "AskPermit", "LookUp", "AskPermit"]
+    assert len(charger.world.asked) == 2
+    assert charger.state.stage is Stage.STAGED
+    assert charger.start_session()
+
+
+def test_a_halted_rollout_is_not_even_asked_for() -> None:
+    """After a halt every staged charger goes on asking for permits."""
+    charger = staged()
+    charger.world.hold("r1")
+    charger.window_open = True
+    charger.run(30)
+    assert charger.world.asked == []
+    charger.world.offered = ()
+    charger.run(30)
+    assert charger.trace.count("LookUp") < 10
+
+
+def test_a_stopped_release_is_dropped_and_never_taken_up_again() -> None:
+    """A release that was stopped while it lay staged is activated, or asked for until the end of days."""
+    charger = staged()
+    charger.world.stop = StopList(2, (NEW,), 1)
+    charger.window_open = True
+    charger.run(10)
+    assert charger.digest() == OLD
+    assert told(charger) == [("failed", "device.release_stopped")]
+    assert charger.journal.job is None
+    assert charger.policy.stopped == (NEW,)
+
+
+def test_an_advance_is_followed_under_its_new_epoch() -> None:
+    """A wave that opens while a charger waits leaves it with an epoch that no permit is given for."""
+    charger = staged()
+    campaign = charger.world.campaigns["r1"]
+    charger.world.campaigns["r1"] = replace(campaign, epoch=12)
+    charger.window_open = True
+    charger.run(3)
+    assert [question.epoch for question in charger.world.asked] == [12]
+    assert charger.digest() == NEW
+
+
+def test_a_manifest_under_a_lower_epoch_is_not_followed() -> None:
+    """An old manifest, replayed, opens what was closed."""
+    charger = staged()
+    charger.world.campaigns["r1"] = replace(charger.world.campaigns["r1"], epoch=9)
+    charger.window_open = True
+    charger.run(5)
+    assert charger.world.asked == []
+
+
+def test_no_report_is_made_while_a_permit_is_out() -> None:
+    """A report that says "unarmed" gives the place back while the reply can still arm the charger (R5)."""
+    charger = staged()
+    charger.window_open = True
+    made: list[int] = []
+
+    def report(effect: do.Effect) -> None:
+        if isinstance(effect, do.AskPermit | do.ReadClock | do.Reboot):
+            before = charger.journal.counter
+            charger.overhear(charger.report_due(wanted=True))
+            made.append(charger.journal.counter - before)
+
+    charger.before_effect = report
+    charger.tick()
+    assert made == [0, 0, 0]
+
+
+def test_an_answer_that_nobody_asked_for_is_refused() -> None:
+    """A reply that comes after its request was given up arms the charger."""
+    charger = staged()
+    with pytest.raises(Exception, match=r"device\.no_such_transition"):
+        charger.feed(on.PermitAnswered(charger.now_ms, charger.now_ms, None, "granted", 0))
