@@ -33,6 +33,13 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "keys": Command("Make the keys of every role and sign the first metadata.", "ops.commands.keys", "signer"),
         "release": Command("Stage, sign and publish releases.", "ops.commands.release", "signer"),
         "policy": Command("Raise a security floor, revoke releases for good.", "ops.commands.policy", "signer"),
+        "up": Command("Run everything on this machine.", "ops.commands.up", "server"),
+        "serve": Command("The same, ticked by a Celery worker.", "ops.commands.serve", "server"),
+        "fleet": Command("Register chargers and look after them.", "ops.commands.fleet", "server"),
+        "rollout": Command("Plan, start, watch and stop rollouts.", "ops.commands.rollout", "server"),
+        "approvals": Command("Two persons for what is dangerous.", "ops.commands.approvals", "server"),
+        "audit": Command("Who did what, when and why.", "ops.commands.audit", "server"),
+        "principals": Command("Who may call the operator API.", "ops.commands.principals", "server"),
         "repository": Command("Begin, hold, stop and serve a repository.", "ops.commands.repository", "server"),
     }
 )

@@ -31,6 +31,10 @@ def no_arguments(_parser: argparse.ArgumentParser) -> None:
     """For deeds that take nothing but the common options."""
 
 
+def no_objection(_answer: Any) -> None:
+    """For deeds whose answer is good whatever it says."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deed:
     """One word after the command."""
@@ -42,6 +46,8 @@ class Deed:
     arguments: Arguments = no_arguments
     changes: bool = True
     """Whether it changes anything: `--dry-run` then only shows the call."""
+    accept: Callable[[Any], object] = no_objection
+    """Looks at the answer before it is shown; what it raises ends the command."""
 
 
 def run(prog: str, summary: str, deeds: Sequence[Deed], arguments: Sequence[str]) -> int:
@@ -67,6 +73,7 @@ def _do(deed: Deed, parsed: argparse.Namespace) -> None:
         _print_json({"would_send": {"method": call.method, "path": call.path, "body": call.body}})
         return
     answer = find_api(url=parsed.url, token_file=parsed.token_file, directory=parsed.dir).send(call)
+    deed.accept(answer)
     if parsed.json:
         _print_json(answer)
     else:

@@ -28,8 +28,9 @@ API_FILE = "api.json"
 ADMIN_TOKEN_FILE = "admin.token"  # noqa: S105 -- the name of a file
 CONNECT_S = 5
 ANSWER_S = 60
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
 MAX_TOKEN_BYTES = 1000
+LINES = "application/x-ndjson"
 GOOD = range(200, 300)
 KIND_OF_STATUS: Mapping[int, type[OtaError]] = {
     401: Refused,
@@ -75,12 +76,16 @@ class OperatorApi:
             response = self._pool.request(
                 call.method, f"{self._url}/api/v1{call.path}", body=body, headers=headers, preload_content=False
             )
-            data = response.read(MAX_ANSWER_BYTES)
+            data = response.read(MAX_ANSWER_BYTES + 1)
             response.release_conn()
         except HTTPError as error:
             raise Unavailable(
                 "api.unreachable", f"{self._url} does not answer: is `tidegate up` running there?"
             ) from error
+        if len(data) > MAX_ANSWER_BYTES:
+            raise Misuse("api.answer_too_large", "the answer is too large for this command: ask for less of it")
+        if response.headers.get("content-type", "").startswith(LINES):
+            data = b"[" + b",".join(data.splitlines()) + b"]"
         return _answer(response.status, data)
 
 
