@@ -28,6 +28,8 @@ class Request:
     release_digest: str
     purpose: Purpose
     at_ms: int
+    report_counter: int
+    """Of the newest report that was made when it left."""
 
 
 @dataclass(slots=True)

@@ -152,6 +152,7 @@ class Server:
     def _tick_timer(self, life: int) -> None:
         if life != self._life:
             return
+        self.guarded(self._polls.flush_seen)
         done = self.guarded(self._controller.tick)
         for ticked in done or ():
             if self._ticked.get(ticked.rollout_id) != ticked.did:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from device_client.domain.boot import BootRecord, Selection
 from device_client.domain.journal import PolicyMemory
 from device_client.domain.slots import SlotName, SlotPair
-from ops.simulation.books import Flight, PromiseBroken, Request
+from ops.simulation.books import ChargerBook, Flight, PromiseBroken, Request
 from ops.simulation.promises_device import DevicePromises
 from ops.simulation.promises_rollout import RolloutPromises
 from ops.simulation.releases import Built
@@ -111,7 +111,12 @@ class Watch:
         if request.nonce in self._books.requests:
             raise PromiseBroken("D4", f"{charger.name} uses a nonce twice")
         self._books.requests[request.nonce] = Request(
-            charger.name, request.rollout_id, request.release_digest, request.purpose, now_ms
+            charger.name,
+            request.rollout_id,
+            request.release_digest,
+            request.purpose,
+            now_ms,
+            request.report_counter,
         )
 
     def report_made(self, charger: Charger, report: Report) -> None:
@@ -121,11 +126,18 @@ class Watch:
             raise PromiseBroken("reports", f"{charger.name} gives counter {report.counter} two contents")
         if report.counter < max(book.reports):
             self._books.reach("report sent late")
-        record = charger.boot.load()
-        if report.armed_nonce is None and any(_is_armed(record.pair(kind)) for kind in ReleaseKind):
-            raise PromiseBroken("R5", f"{charger.name} says it is unarmed while its trial flag is set")
+        self._says_armed(charger, book, report)
         if report.fact in TOLD:
             self._books.reach(TOLD[report.fact])
+
+    def _says_armed(self, charger: Charger, book: ChargerBook, report: Report) -> None:
+        """A report made after the request says so while its permit may still boot; an older one cannot know."""
+        record = charger.boot.load()
+        flight = book.flight
+        if flight is None or flight.nonce is None or not _is_armed(record.pair(flight.kind)):
+            return
+        if report.armed_nonce is None and report.counter > self._books.requests[flight.nonce].report_counter:
+            raise PromiseBroken("R5", f"{charger.name} says it is unarmed while its trial flag is set")
 
     def told(self, charger: Charger, report: Report) -> None:
         """The server stored a report."""

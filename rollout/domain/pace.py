@@ -40,7 +40,11 @@ def may_open(rollout: Rollout, pace: Sequence[PaceStep], needed: int | None, *, 
         return PaceAnswer(allowed=False, earliest_ms=None)
     if needed <= rollout.pace_step:
         return PaceAnswer(allowed=True, earliest_ms=now_ms)
-    if rollout.pace_since_ms is None or rollout.held_since_ms is not None:
+    if rollout.pace_since_ms is None:
         return PaceAnswer(allowed=False, earliest_ms=None)
     earliest_ms = rollout.pace_since_ms + rollout.held_ms + pace[needed].hours * _HOUR_MS
-    return PaceAnswer(allowed=now_ms >= earliest_ms, earliest_ms=earliest_ms)
+    if rollout.held_since_ms is None:
+        return PaceAnswer(allowed=now_ms >= earliest_ms, earliest_ms=earliest_ms)
+    # Held time counts for nothing: what was short when the hold began stays short while it lasts.
+    allowed = rollout.held_since_ms >= earliest_ms
+    return PaceAnswer(allowed=allowed, earliest_ms=earliest_ms if allowed else None)

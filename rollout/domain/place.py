@@ -74,7 +74,8 @@ def may_go(
     if others >= place_limit(site, [mate.device for mate in mates]):
         return PlaceAnswer(granted=False, takes=False, reason=PlaceReason.SITE_FULL)
     flying = {place.device_id for place in places} - {device_id}
-    working = {mate.device.device_id for mate in mates if _works(mate, now_ms=now_ms, alive_ms=alive_ms)} - flying
+    heard = {mate.device.device_id for mate in mates if now_ms - mate.heard_ms <= alive_ms} | {device_id}  # it asks now
+    working = {mate.device.device_id for mate in mates if _works(mate)} & heard - flying
     if working == {device_id} and not is_open(site.consent, now_ms=now_ms):
         return PlaceAnswer(granted=False, takes=False, reason=PlaceReason.LAST_WORKING)
     return PlaceAnswer(granted=True, takes=True, reason=PlaceReason.FREE)
@@ -108,11 +109,10 @@ def _may_recover(device_id: str, mates: Sequence[Mate], places: Sequence[Place])
     return PlaceAnswer(granted=True, takes=True, reason=PlaceReason.FREE)
 
 
-def _works(mate: Mate, *, now_ms: int, alive_ms: int) -> bool:
+def _works(mate: Mate) -> bool:
     return (
         not mate.device.out_of_service
         and mate.device.quarantine is None
         and mate.state is not None
         and mate.state.healthy
-        and now_ms - mate.heard_ms <= alive_ms
     )
