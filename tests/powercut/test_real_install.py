@@ -1,7 +1,7 @@
 """A real install by the real adapters over real HTTP, killed between any two of its calls to the kernel.
 
 What the kernel was told survives a kill (the page cache does); what a power cut loses on top of it is tested on a
-simulated disk (`test_device_power_cuts.py`). Every third point is tried; another one falls on each call in its turn.
+simulated disk (`test_device_power_cuts.py`). Every fourth point is tried; another one falls on each call in its turn.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ CALLS = (
     "mkdir",
     "truncate",
 )
-EVERY = 3
+EVERY = 4
 MAX_POINTS = 300
 MAX_BOOTS = 8
 """Boots until a charger that was killed once has the new release: its own, those that a try costs, the trial's."""
