@@ -231,7 +231,9 @@ class _RolloutRows(_Rows):
         return self._view.row("verdicts", rollout_id) or ()
 
     def put_verdict(self, verdict: StoredVerdict) -> None:
-        self._view.put((*self.verdicts(verdict.rollout_id), verdict), "verdicts", verdict.rollout_id)
+        kept = [known for known in self.verdicts(verdict.rollout_id) if known.epoch != verdict.epoch]
+        ordered = sorted([*kept, verdict], key=lambda known: known.epoch)
+        self._view.put(tuple(ordered), "verdicts", verdict.rollout_id)
 
 
 class _WorkRows(_Rows):
