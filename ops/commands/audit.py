@@ -1,14 +1,15 @@
 """`tidegate audit`: read the audit log, take a copy, and verify the chain.
 
-`verify --file` needs no server: it checks a copy that was exported before, with the same function as the server.
+The chain is checked here, over the entries themselves, so it need not be believed that the server checked it. With
+`--file` a copy that was exported before is checked without any server.
 
-Rules: a chain that does not hold ends with exit status 1, and names the first entry that does not fit.
+Rules: a chain that does not hold ends as `Broken` and names the first entry that does not fit.
 """
 
 import json
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,9 @@ from ops.commands import showing
 from ops.commands.deeds import Deed, guarded, run
 from ops.commands.operator_api import Call
 from otacore.errors import Broken, Misuse
-from otacore.wire.codec import from_plain, to_plain
+from otacore.wire.codec import from_plain
 from rollout.domain.people import AuditEntry
-from rollout.service.audit_log import Checked, check_chain
-
-MAX_LINE_BYTES = 64 * 1024 * 1024
+from rollout.service.audit_log import check_chain
 
 
 def _paged(parser: ArgumentParser) -> None:
@@ -41,9 +40,10 @@ def _listed(console: Console, answer: Any) -> None:
     showing.table(console, ("entry", "when", "who", "did", "to"), rows)
 
 
-def _checked(console: Console, answer: Any) -> None:
-    _require_whole(answer)
-    console.print(f"[green]the chain holds[/green]: {answer['entries']} entries, newest hash {answer['last_hash']}")
+def _verified(console: Console, answer: Any) -> None:
+    checked = check_chain(_entry(one) for one in answer)
+    console.print(f"[green]the chain holds[/green]: {checked.entries} entries", highlight=False)
+    console.print(f"newest hash {checked.last_hash}", highlight=False, soft_wrap=True)
 
 
 def _exported(_console: Console, answer: Any) -> None:
@@ -52,11 +52,9 @@ def _exported(_console: Console, answer: Any) -> None:
 
 
 def _require_whole(answer: Any) -> None:
-    broken = answer["broken"]
+    broken = check_chain(_entry(one) for one in answer).broken
     if broken is not None:
-        raise Broken(
-            "audit.chain_broken", f"entry {broken['sequence']}: {broken['why']}; call whoever keeps the copies"
-        )
+        raise Broken("audit.chain_broken", f"entry {broken.sequence}: {broken.why}; call whoever keeps the copies")
 
 
 DEEDS: Sequence[Deed] = (
@@ -68,7 +66,14 @@ DEEDS: Sequence[Deed] = (
         _exported,
         changes=False,
     ),
-    Deed("verify", "Check the whole chain.", lambda _parsed: Call("GET", "/audit/verify"), _checked, changes=False),
+    Deed(
+        "verify",
+        "Check the whole chain, or with --file FILE a copy of it.",
+        lambda _parsed: Call("GET", "/audit/export"),
+        _verified,
+        changes=False,
+        accept=_require_whole,
+    ),
 )
 
 
@@ -84,15 +89,15 @@ def main(arguments: Sequence[str]) -> int:
 def _verify_copy(file: Path) -> None:
     try:
         with file.open("rb") as opened:
-            checked: Checked = check_chain(_entries(opened))
-    except OSError as error:
-        raise Misuse("file.unreadable", f"{file}: {error.strerror}") from error
-    _checked(Console(), to_plain(checked))
+            entries = [json.loads(line) for line in opened]
+    except (OSError, ValueError) as error:
+        raise Misuse("file.unreadable", f"{file} is no exported audit log: {error}") from error
+    _require_whole(entries)
+    _verified(Console(), entries)
 
 
-def _entries(lines: Any) -> Iterator[AuditEntry]:
-    while line := lines.readline(MAX_LINE_BYTES):
-        try:
-            yield from_plain(AuditEntry, json.loads(line))
-        except (ValueError, TypeError) as error:
-            raise Broken("audit.copy_unreadable", f"this is no exported audit log: {error}") from error
+def _entry(plain: Any) -> AuditEntry:
+    try:
+        return from_plain(AuditEntry, plain)
+    except (ValueError, TypeError) as error:
+        raise Broken("audit.copy_unreadable", f"this is no entry of an audit log: {error}") from error

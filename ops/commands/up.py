@@ -60,11 +60,15 @@ def _tell(stack: Stack, parsed: argparse.Namespace) -> None:
         return
     console = Console()
     console.print(f"[bold]Tidegate answers at {stack.url}[/bold]")
-    console.print(f"  operator API   {stack.url}/api/v1   (description: {stack.url}/api/openapi.json)", highlight=False)
-    console.print(f"  chargers       {stack.url}/device/v1, {stack.url}/repository", highlight=False)
-    console.print(f"  first admin    token in {token_file}", highlight=False)
-    console.print(f"  try            tidegate rollout list --dir {parsed.dir}", highlight=False)
-    console.print("  stop           Ctrl-C", highlight=False)
+    console.print(
+        f"  operator API   {stack.url}/api/v1   (description: {stack.url}/api/openapi.json)",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(f"  chargers       {stack.url}/device/v1, {stack.url}/repository", highlight=False, soft_wrap=True)
+    console.print(f"  first admin    token in {token_file}", highlight=False, soft_wrap=True)
+    console.print(f"  try            tidegate rollout list --dir {parsed.dir}", highlight=False, soft_wrap=True)
+    console.print("  stop           Ctrl-C", highlight=False, soft_wrap=True)
 
 
 def _parser(name: str) -> argparse.ArgumentParser:
