@@ -76,11 +76,15 @@ class PaperWorld:
     def release(
         self, version: str, *, kind: ReleaseKind = ReleaseKind.FIRMWARE, content: bytes | None = None, **changes: Any
     ) -> FoundRelease:
-        """Sign a release; its digest is that of its version, so that tests can name it."""
+        """Sign a release; its digest is that of its version, so that tests can name it.
+
+        Without `content` a firmware is on paper only: it has a length and a hash, but no bytes.
+        """
         firmware = kind is ReleaseKind.FIRMWARE
         body = content if content is not None else (b"" if firmware else self.bundle(version))
-        sha256 = digest_of(f"image {version}") if firmware else hashlib.sha256(body).hexdigest()
-        length = IMAGE_BYTES if firmware else len(body)
+        on_paper = firmware and content is None
+        sha256 = digest_of(f"image {version}") if on_paper else hashlib.sha256(body).hexdigest()
+        length = IMAGE_BYTES if on_paper else len(body)
         path = firmware_image_path(self.product, version) if firmware else config_bundle_path(self.product, version)
         manifest = ReleaseManifest(
             product=self.product,
@@ -138,9 +142,10 @@ class PaperWorld:
             security_version=found.manifest.security_version,
         )
 
-    def factory(self, version: str = "1.0.0", *, config: str | None = None) -> BootRecord:
+    def factory(self, version: str = "1.0.0", *, config: str | None = None, content: bytes | None = None) -> BootRecord:
         """A charger's boot record as it leaves the factory."""
-        record = BootRecord(firmware=factory_pair(self.image(self.release(version)), ReleaseKind.FIRMWARE))
+        release = self.release(version, content=content)
+        record = BootRecord(firmware=factory_pair(self.image(release), ReleaseKind.FIRMWARE))
         if config is None:
             return record
         made = self.image(self.release(config, kind=ReleaseKind.CONFIG))
