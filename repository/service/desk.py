@@ -111,8 +111,8 @@ class CampaignDesk:
 
     def _decide_install(self, manifest: CampaignManifest, history: History, *, now_ms: int) -> Decision:
         client = self._checker.client()
-        client.refresh(now_ms=now_ms)
         try:
+            client.refresh(now_ms=now_ms)
             release = find_release(client, path=manifest.release_path, digest=manifest.release_digest)
         except Refused as error:
             return Never(error.code, error.hint)
