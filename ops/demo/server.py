@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops.commands.operator_api import API_FILE
 from otacore.clock import Clock
 from otacore.errors import Broken
 
@@ -23,7 +24,6 @@ START_LIMIT_S = 60
 STOP_LIMIT_S = 30
 LOOK_EVERY_S = 0.1
 TOLD_LINES = 12
-API_FILE = "api.json"
 LOG_NAME = "server.log"
 
 
@@ -42,12 +42,15 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(directory: Path, *, environment: Mapping[str, str], clock: Clock) -> Iterator[RunningServer]:
+def running_server(
+    directory: Path, *, passphrase_file: Path, environment: Mapping[str, str], clock: Clock
+) -> Iterator[RunningServer]:
     """Start `tidegate up` on that directory; leaving the block stops it. Raises: Broken."""
     (directory / API_FILE).unlink(missing_ok=True)
+    command = [sys.executable, "-m", "ops.demo.tethered", "--dir", str(directory), "--port", "0"]
     with (directory / LOG_NAME).open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ops.demo.tethered", "up", "--dir", str(directory), "--port", "0"],
+            [*command, "--passphrase-file", str(passphrase_file)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
