@@ -16,7 +16,9 @@ from bench.figures import Bound, Figure, Limit
 from bench.judge.rows import Row, all_rows
 
 MIN_ROLLOUTS = 200
+QUICK_SCALE = 0.02
 ROWS = Path(__file__).with_name("rows.json")
+PARTIAL = Path(".tidegate/bench-judge.jsonl")
 LIMITS = {
     "judge_false_halt_pct": Limit(Bound.AT_MOST, 1.0),
     "judge_false_promotion_pct": Limit(Bound.AT_MOST, 1.0),
@@ -53,11 +55,17 @@ def run(scale: float = 1.0, *, keep: Path | None = None, only: str = "", tell: T
 
 
 def measure(*, quick: bool) -> list[Figure]:
-    """The judge's figures for `make bench`; every row is written to `bench/judge/rows.json` unless quick."""
-    found = run(0.02) if quick else run(1.0)
-    if not quick:
-        ROWS.write_text(json.dumps(found["rows"], indent=1) + "\n")
+    """The judge's figures for `make bench`. A full run is resumed where it was cut off, and its rows are written."""
+    found = run(QUICK_SCALE) if quick else _run_in_full()
     return [Figure(one["name"], one["value"], one["unit"], one["how"], LIMITS[one["name"]]) for one in found["figures"]]
+
+
+def _run_in_full() -> dict[str, Any]:
+    PARTIAL.parent.mkdir(exist_ok=True)
+    found = run(1.0, keep=PARTIAL)
+    ROWS.write_text("[\n" + ",\n".join(json.dumps(row) for row in found["rows"]) + "\n]\n")
+    PARTIAL.unlink()
+    return found
 
 
 def figures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
