@@ -7,7 +7,7 @@ arm this charger under its nonce any more, and `disarmed` says so (DESIGN sectio
 from dataclasses import replace
 
 from device_client.domain.effects import Effect
-from device_client.domain.jobs import candidate_of, closed_for_good, notice_of
+from device_client.domain.jobs import PASSING_CAP_MS, candidate_of, closed_for_good, notice_of
 from device_client.domain.journal import Job, with_notice
 from device_client.domain.reactions import Outcome, Reaction, deferred, moved, released, with_journal, with_pair
 from device_client.domain.slots import disarmed
@@ -30,7 +30,8 @@ def ended(
     state, release = released(state)
     digest = job.image.release_digest
     if retry_after_ms is None:
-        state = deferred(state, at_ms, digest=digest, reason=code)
+        # The server is reachable and still names the job, else nothing was attempted: so it is tried again soon.
+        state = deferred(state, at_ms, digest=digest, reason=code, cap_ms=PASSING_CAP_MS)
     else:
         state = replace(state, retry_at_ms=at_ms + retry_after_ms, deferred_digest=digest, reason=code)
     return moved(outcome, state, *writes, *given_up, *release)

@@ -19,7 +19,7 @@ from device_client.domain.attempts import ended, ended_for_good
 from device_client.domain.checks import Accepted, Rejected, Weight
 from device_client.domain.effects import AskPermit, Effect, Hold, LookUp
 from device_client.domain.events import CalledBack, Failed, Held, LookedUp, Offered, Tick
-from device_client.domain.jobs import candidate_of, policies_taken, require_job
+from device_client.domain.jobs import candidate_of, policies_taken, require_job, trouble_told
 from device_client.domain.journal import Job, with_epoch
 from device_client.domain.offers import on_offered
 from device_client.domain.reactions import Outcome, Reaction, moved, must_wait, stay, with_journal
@@ -62,7 +62,7 @@ def on_refreshed(state: AgentState, event: LookedUp) -> Reaction:
     if isinstance(decision, Rejected) and decision.weight is Weight.FINAL:
         return ended_for_good(state, job, decision.code, writes)
     if isinstance(decision, Rejected):
-        return ended(state, job, Outcome.DENIED, code=decision.code, at_ms=event.at_ms, writes=writes)
+        return _not_open(state, job, decision, event.at_ms, writes)
     if state.permit is not None:
         return _with_held_permit(state, job, decision, event.at_ms, writes)
     state, job, writes = _epoch_followed(state, job, decision.epoch, writes)
@@ -71,14 +71,25 @@ def on_refreshed(state: AgentState, event: LookedUp) -> Reaction:
 
 def on_held(state: AgentState, event: Held) -> Reaction:
     """Holding: no session runs and none will start, so ask."""
+    job = require_job(state)
     if not event.granted:
-        return moved(Outcome.BUSY, replace(state, reason="device.session_running"))
-    return _ask(replace(state, holding=True), require_job(state), ())
+        code = "device.session_running"
+        return ended(state, job, Outcome.BUSY, code=code, at_ms=event.at_ms, retry_after_ms=0)
+    return _ask(replace(state, holding=True), job, ())
 
 
 def on_attempt_failed(state: AgentState, event: Failed) -> Reaction:
     """Refreshing or holding: the attempt ends; staged stays staged."""
-    return ended(state, require_job(state), Outcome.FAILED, code=event.code, at_ms=event.at_ms)
+    job = require_job(state)
+    state, told = trouble_told(state, event.code, candidate_of(job))
+    return ended(state, job, Outcome.FAILED, code=event.code, at_ms=event.at_ms, writes=told)
+
+
+def _not_open(state: AgentState, job: Job, decision: Rejected, at_ms: int, writes: tuple[Effect, ...]) -> Reaction:
+    told: tuple[Effect, ...] = ()
+    if decision.weight is Weight.TROUBLE:
+        state, told = trouble_told(state, decision.code, candidate_of(job))
+    return ended(state, job, Outcome.DENIED, code=decision.code, at_ms=at_ms, writes=(*writes, *told))
 
 
 def _names(job: Job, rollout_id: str, release_digest: str) -> bool:
@@ -111,8 +122,10 @@ def _epoch_followed(
 
 
 def _ask_when_free(state: AgentState, job: Job, writes: tuple[Effect, ...]) -> Reaction:
+    """A hold ends by itself after a minute, so it is asked for anew before a second request."""
     needs_hold = job.kind is ReleaseKind.FIRMWARE or (state.around is not None and state.around.config_needs_idle)
-    if needs_hold and not state.holding:
+    asked_before = state.nonce is not None
+    if needs_hold and (asked_before or not state.holding):
         return moved(Outcome.HOLD_NEEDED, state, *writes, Hold())
     return _ask(state, job, writes)
 

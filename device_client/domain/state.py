@@ -133,7 +133,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class AgentState:
-    """Everything. `boot`, `journal` and `policy` are what was last written; the rest ends with the process."""
+    """Everything. `boot`, `journal` and `policy` are what was last written, the rest ends with the process.
+
+    The journal may be ahead of the medium by what need not survive: minutes without contact, a report that was stored.
+    """
 
     charger: Charger
     timing: Timing

@@ -50,7 +50,7 @@ def test_waits_for_the_car() -> None:
     charger.start_session()
     charger.window_open = True
     charger.run(5)
-    assert charger.world.asked == []
+    assert charger.trace == [], "not even a refresh"
     assert charger.session
     charger.session = False
     charger.run(3)
@@ -285,10 +285,31 @@ def test_an_unknown_permit_key_costs_one_refresh_and_one_new_request() -> None:
     charger.window_open = True
     charger.world.refuse_permits = "envelope.unknown_key"
     charger.tick()
-    assert charger.trace[:5] == ["LookUp", "Hold", "AskPermit", "LookUp", "AskPermit"]
+    assert charger.trace[:6] == ["LookUp", "Hold", "AskPermit", "LookUp", "Hold", "AskPermit"]
     assert len(charger.world.asked) == 2
     assert charger.state.stage is Stage.STAGED
     assert charger.start_session()
+
+
+def test_a_car_that_comes_between_two_requests_goes_first() -> None:
+    """The hold of the first request has run out when the second one is answered, and a session is cut."""
+    charger = staged()
+    charger.window_open = True
+    charger.world.refuse_permits = "envelope.unknown_key"
+
+    def car_after_first_request(effect: do.Effect) -> None:
+        if isinstance(effect, do.LookUp) and charger.world.asked:
+            charger.held = False
+            charger.start_session()
+            charger.world.refuse_permits = None
+
+    charger.before_effect = car_after_first_request
+    charger.tick()
+    assert charger.session
+    assert len(charger.world.asked) == 1
+    charger.before_effect = None
+    charger.send_reports()
+    assert told(charger) == [("disarmed", "device.session_running")]
 
 
 def test_a_halted_rollout_is_not_even_asked_for() -> None:
@@ -299,8 +320,10 @@ def test_a_halted_rollout_is_not_even_asked_for() -> None:
     charger.run(30)
     assert charger.world.asked == []
     charger.world.offered = ()
-    charger.run(30)
-    assert charger.trace.count("LookUp") < 10
+    charger.run(1)
+    charger.trace.clear()
+    charger.run(100, ms=30_000)
+    assert "LookUp" not in charger.trace
 
 
 def test_a_stopped_release_is_dropped_and_never_taken_up_again() -> None:
@@ -333,6 +356,43 @@ def test_a_manifest_under_a_lower_epoch_is_not_followed() -> None:
     charger.window_open = True
     charger.run(5)
     assert charger.world.asked == []
+
+
+@pytest.mark.parametrize("missing", ["stop", "floor", "revoked"])
+def test_a_policy_file_that_vanished_stops_the_activation_and_is_told(missing: str) -> None:
+    """An absent stop list is taken for "nothing is stopped" at the very last look."""
+    charger = staged()
+    setattr(charger.world, missing, None)
+    charger.window_open = True
+    charger.run(20)
+    assert charger.world.asked == []
+    assert told(charger) == [("state", "device.policy_missing")]
+
+
+def test_an_older_stop_list_stops_the_activation() -> None:
+    """A mirror that serves yesterday's stop list opens what was stopped today."""
+    charger = staged()
+    charger.power_off()
+    charger.policy = replace(charger.policy, stop_serial=2)
+    charger.window_open = True
+    charger.run(20)
+    assert charger.world.asked == []
+    assert ("state", "device.policy_older_than_seen") in told(charger)
+
+
+def test_expired_metadata_stops_updates_never_charging() -> None:
+    """A repository that is down for a month switches the chargers off, or lets them activate on old facts (D7)."""
+    charger = staged()
+    charger.window_open = True
+    charger.questions_fail[do.LookUp] = "trust.expired"
+    charger.run(30 * 24, ms=3_600_000)
+    assert charger.world.asked == []
+    assert charger.start_session()
+    assert told(charger) == [("state", "trust.expired")]
+    charger.session = False
+    charger.questions_fail.clear()
+    charger.run(3, ms=120_000)
+    assert charger.digest() == NEW
 
 
 def test_no_report_is_made_while_a_permit_is_out() -> None:
