@@ -45,8 +45,6 @@ KEYS_DIRECTORY = "keys"
 REPOSITORY_PATH = "/repository"
 FOLLOW_S = 0.5
 """How often memory follows the database and liveness is written, when nothing hints at it before."""
-VERIFY_S = 30.0
-"""How often the repository is verified anew, when no publication hints at it before."""
 RENEW_S = 60.0
 """How often online roles are looked at whether they must be signed anew."""
 _log = structlog.get_logger("ops.stack")
@@ -76,8 +74,6 @@ class Stack:
         self._stack = ExitStack()
         self._room: Room | None = None
         self._world: World | None = None
-        self._follow_timer = Timer("follow", self._follow, period_s=FOLLOW_S)
-        self._catalogue_timer = Timer("catalogue", self._verify, period_s=VERIFY_S)
         self.url = ""
 
     def __enter__(self) -> Self:
@@ -118,18 +114,20 @@ class Stack:
         self._world = self._open_world()
         settings = stack_settings(self._directory, self._world, url=self.url, passphrase=self._options.passphrase)
         _prepare_database(settings)
+        following = Timer("follow", self._follow, period_s=FOLLOW_S)
+        verifying = Timer("catalogue", self._verify, period_s=float(settings.catalogue_refresh_s))
         self._room = open_room(
             settings,
             clock=self._clock,
-            publisher=DeskPublisher(self._world.campaign_desk, on_published=self._catalogue_timer.hint),
+            publisher=DeskPublisher(self._world.campaign_desk, on_published=verifying.hint),
             mounts={REPOSITORY_PATH: self._world.static_app()},
-            on_change=self._follow_timer.hint,
+            on_change=following.hint,
         )
         stack.callback(self._room.close)
         stack.callback(self._room.services.poll.flush_seen)
         self._let_in_first_admin()
         stack.enter_context(Server(self._room.app, bound))
-        self._start_timers(stack)
+        self._start_timers(stack, following, verifying)
         stack.callback(lambda: (self._directory / API_FILE).unlink(missing_ok=True))
         self._say_where()
 
@@ -151,9 +149,9 @@ class Stack:
         file.touch(mode=0o600)
         write_private(file, issued.token + "\n")
 
-    def _start_timers(self, stack: ExitStack) -> None:
+    def _start_timers(self, stack: ExitStack, *made: Timer) -> None:
         renewing = Timer("repository", self.world.refresh_online, period_s=RENEW_S)
-        for timer in (self._follow_timer, self._catalogue_timer, renewing):
+        for timer in (*made, renewing):
             stack.enter_context(timer)
         if self._options.with_ticks:
             stack.enter_context(Timer("tick", self._tick, period_s=self.room.settings.tick_s))

@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     """How often chargers ask; it also says after how long a silent one no longer counts as working."""
     permit_retry_s: int = Field(default=60, ge=1, le=86_400)
     """When a charger that got no permit may ask again."""
+    catalogue_refresh_s: int = Field(default=30, ge=1, le=3600)
+    """How often the repository is verified anew, when no publication hints at it before."""
     tick_s: float = Field(default=1.0, ge=0.05, le=3600)
     body_bytes: int = Field(default=512 * 1024, ge=1024, le=64 * 1024 * 1024)
     bulk_bytes: int = Field(default=16 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024)

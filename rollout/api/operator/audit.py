@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response, StreamingResponse
 
+from otacore.ids import MAX_INTEGER
 from otacore.wire.codec import to_plain
 from rollout.api.documents import documented, told
 from rollout.api.operator.calls import Room, Viewer
@@ -20,7 +21,7 @@ router = APIRouter(prefix="/audit", tags=["audit"])
 def entries(
     room: Room,
     _caller: Viewer,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=MAX_INTEGER)] = 0,
     limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
 ) -> Response:
     """Go on behind the last sequence."""

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from otacore.ids import MAX_INTEGER
 from otacore.wire import checks
 from rollout.api.documents import body_of, documented, told
 from rollout.api.operator.calls import Done, Operator, Reason, Room, Viewer, Waiting, acted
@@ -107,7 +108,7 @@ def chargers(
     room: Room,
     _caller: Viewer,
     product: Annotated[str | None, Query(max_length=40)] = None,
-    from_number: Annotated[int, Query(ge=0)] = 0,
+    from_number: Annotated[int, Query(ge=0, le=MAX_INTEGER)] = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = MAX_PAGE,
 ) -> Response:
     """Go on at `next_number`."""

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 
 from otacore.errors import Misuse
+from otacore.ids import MAX_INTEGER
 from otacore.wire.release import ReleaseKind
 from rollout.api.documents import body_of, documented, told
 from rollout.api.operator.calls import Done, Engineer, Operator, Reason, Room, SeenEpoch, Viewer, Waiting, acted, etag
@@ -142,7 +143,7 @@ def leftovers(
     rollout_id: str,
     room: Room,
     _caller: Viewer,
-    from_number: Annotated[int, Query(ge=0)] = 0,
+    from_number: Annotated[int, Query(ge=0, le=MAX_INTEGER)] = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = MAX_PAGE,
 ) -> Response:
     """One page of the fleet at a time; go on at `next_number`."""
