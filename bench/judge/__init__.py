@@ -7,7 +7,7 @@
 import json
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ MIN_ROLLOUTS = 200
 QUICK_SCALE = 0.02
 ROWS = Path(__file__).with_name("rows.json")
 PARTIAL = Path(".tidegate/bench-judge.jsonl")
+HARM = "harm: {} % do not boot, 10 metrics, capped, m = 3"
+HARM_PCT = (100, 50, 20, 10)
+FIGURE_ROWS = ("false halt", "false promotion", *(HARM.format(pct) for pct in HARM_PCT))
 LIMITS = {
     "judge_false_halt_pct": Limit(Bound.AT_MOST, 1.0),
     "judge_false_promotion_pct": Limit(Bound.AT_MOST, 1.0),
@@ -30,15 +33,17 @@ LIMITS = {
 Told = Callable[[dict[str, Any]], None]
 
 
-def run(scale: float = 1.0, *, keep: Path | None = None, only: str = "", tell: Told = lambda _: None) -> dict[str, Any]:
-    """Measure all rows (or those whose name holds `only`) at `scale` of the full number of rollouts.
+def run(
+    scale: float = 1.0, *, keep: Path | None = None, only: Sequence[str] = ("",), tell: Told = lambda _: None
+) -> dict[str, Any]:
+    """Measure all rows (or those whose name holds one of `only`) at `scale` of the full number of rollouts.
 
     Rows already kept at the same scale are not measured again. `tell` hears of each row as it is done.
     """
     done = {} if keep is None else _kept(keep, scale)
     rows = []
     for row in all_rows():
-        if only not in row.name:
+        if not any(text in row.name for text in only):
             continue
         result = done.get(row.name) or _measure(row, scale)
         if keep is not None and row.name not in done:
@@ -56,7 +61,7 @@ def run(scale: float = 1.0, *, keep: Path | None = None, only: str = "", tell: T
 
 def measure(*, quick: bool) -> list[Figure]:
     """The judge's figures for `make bench`. A full run is resumed where it was cut off, and its rows are written."""
-    found = run(QUICK_SCALE) if quick else _run_in_full()
+    found = run(QUICK_SCALE, only=FIGURE_ROWS) if quick else _run_in_full()
     return [Figure(one["name"], one["value"], one["unit"], one["how"], LIMITS[one["name"]]) for one in found["figures"]]
 
 
@@ -76,9 +81,9 @@ def figures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if worst is not None:
             how = f"worst of its rows, {worst['rollouts']} rollouts each: {worst['name']}, {worst['detail']}"
             found.append({"name": name, "value": worst["value"], "unit": "%", "how": how})
-    for pct in (100, 50, 20, 10):
+    for pct in HARM_PCT:
         for row in rows:
-            if row["name"] == f"harm: {pct} % do not boot, 10 metrics, capped, m = 3":
+            if row["name"] == HARM.format(pct):
                 how = f"mean of {row['rollouts']} rollouts of 400 chargers, {row['detail']}"
                 found.append(
                     {"name": f"judge_harmed_mean_{pct}pct", "value": row["value"], "unit": "chargers", "how": how}

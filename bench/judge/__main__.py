@@ -17,7 +17,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="measure rows whose name holds this text")
     parser.add_argument("--json", type=Path, help="write rows and figures here")
     asked = parser.parse_args()
-    found = run(asked.scale, keep=asked.keep, only=asked.only, tell=_tell)
+    found = run(asked.scale, keep=asked.keep, only=(asked.only,), tell=_tell)
     if asked.json is not None:
         asked.json.write_text(json.dumps(found, indent=1) + "\n")
     minutes = sum(row["seconds"] for row in found["rows"]) / 60

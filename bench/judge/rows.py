@@ -64,10 +64,11 @@ def rate(share: float, rollouts: int) -> Measured:
     Below full scale 1 % plus three standard errors is let pass: fewer rollouts cannot tell more.
     """
     bound = p0_from_restarts(failed=round(share * rollouts), restarts=rollouts)
-    upper = bound.p0_ppm / 10_000 if isinstance(bound, P0) else float("nan")
+    upper = bound.p0_ppm / 10_000 if isinstance(bound, P0) else 100.0
     noise = 0.0 if rollouts >= NULL_ROLLOUTS else 300.0 * (0.01 / rollouts) ** 0.5
     kept = 100 * share <= RATE_LIMIT_PCT + noise and (bool(noise) or upper <= RATE_UPPER_LIMIT_PCT)
-    return Measured(100 * share, "%", f"99 % upper bound {upper:.2f} %", kept)
+    words = f"99 % upper bound {upper:.2f} %" if isinstance(bound, P0) else "too few rollouts for a bound"
+    return Measured(100 * share, "%", words, kept)
 
 
 def _false_halts() -> Iterator[Row]:
