@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from device_client.domain.slots import SlotName
 from ops.fleet.charger_log import Line
 from ops.fleet.fleet import Fleet
 from ops.fleet.plan import ChargerPlan, FleetPlan
@@ -21,7 +20,7 @@ from ops.world import PublishedRelease, World, make_world
 from otacore.clock import SystemClock
 from otacore.wire.codec import encode
 from otacore.wire.config import ConfigBundle, Tariff
-from otacore.wire.release import EMERGENCY_PACE, ReleaseKind
+from otacore.wire.release import EMERGENCY_PACE
 from otacore.wire.report import Fact, Report
 from tests.fakes.offering_server import Known, OfferingServer
 
@@ -246,18 +245,3 @@ def test_without_a_permit_nothing_is_activated(tmp_path: Path) -> None:
         assert all(line.event != "armed" for log in on.fleet.logs().values() for line in log)
         on.server.permits_held = False
         on.server.wait_for(Fact.CONFIRMED, chargers=CHARGERS, digest=release.digest)
-
-
-@pytest.mark.needs("firmware-file")
-def test_a_third_partys_firmware_passes_byte_for_byte(tmp_path: Path, firmware_file: Path) -> None:
-    """Only files that our own tools made would arrive unchanged."""
-    with scene(tmp_path) as on:
-        # It is no program of these chargers: it arrives, is read back and tried, and they go back by themselves.
-        on.bring(on.world.release_firmware(PRODUCT, "2.0.0", firmware_file, pace=EMERGENCY_PACE), Fact.REVERTED)
-        slots = [on.fleet.plan.settings(charger).slot_files() for charger in on.fleet.plan.chargers]
-        logs = tuple(on.fleet.logs().values())
-    whole = firmware_file.read_bytes()
-    for files in slots:
-        assert files[ReleaseKind.FIRMWARE, SlotName.B].read_bytes() == whole
-    for log in logs:
-        assert booted(log).count(hashlib.sha256(whole).hexdigest()) == 3

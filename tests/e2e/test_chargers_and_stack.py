@@ -1,0 +1,158 @@
+"""Virtual chargers against the whole stack of one machine: registered, enrolled, rolled out to, each hop the real one."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from device_client.adapters.wiring import records_of
+from device_client.domain.slots import SlotName, SlotStatus
+from device_client.settings import Settings
+from ops.commands.operator_api import Call, OperatorApi
+from ops.demo.people import Person, let_in
+from ops.demo.scale import SMALL
+from ops.fleet.fleet import Fleet
+from ops.fleet.plan import ChargerPlan, FleetPlan
+from ops.fleet.programs import image
+from ops.fleet.provisioning import FactoryImage
+from ops.stack import Stack, StackOptions
+from otacore.wire.release import EMERGENCY_PACE, ReleaseKind
+from rollout.domain.people import Role
+from rollout.domain.planning import PlanRequest, WaveRequest
+
+pytestmark = pytest.mark.xdist_group("fleet")
+
+PRODUCT, HARDWARE = "acme-dc50", "rev-a"
+RATING_W = 22_000
+NAMES = {"CP-1": "site-1", "CP-2": "site-1", "CP-3": "site-2", "CP-4": "site-2"}
+LIMIT_S = 60
+HURRY = {"POLL_AFTER_S": "1", "PERMIT_RETRY_S": "1", "TICK_S": "0.1", "CATALOGUE_REFRESH_S": "1"}
+
+
+@dataclass(frozen=True)
+class Town:
+    """A stack, its people and four chargers that are up."""
+
+    stack: Stack
+    admin: OperatorApi
+    engineers: tuple[Person, Person]
+    fleet: Fleet
+
+    def rollout(self, name: str, version: str) -> None:
+        """Create, plan and start: one wave, everybody. Four chargers prove nothing, so two persons say so."""
+        one, other = self.engineers
+        self.stack.room.refresh_catalogue()
+        one.create(name, product=PRODUCT, version=version, kind=ReleaseKind.FIRMWARE)
+        judge = replace(SMALL.plan().judge, promote_unproven_after_soak=True)
+        one.plan(name, PlanRequest(waves=(WaveRequest(percent=100, soak_s=1),), judge=judge))
+        asked = one.api.send(Call("POST", f"/rollouts/{name}/start", {"reason": "small town"}))
+        other.approve(asked["approval"]["approval_id"])
+
+    def charger(self, device_id: str) -> Mapping[str, Any]:
+        """What the server knows of it."""
+        told: Mapping[str, Any] = self.admin.send(Call("GET", f"/fleet/chargers/{device_id}"))
+        return told
+
+    def events(self, device_id: str) -> list[str]:
+        return [line.event for line in self.fleet.logs()[device_id]]
+
+    def settings(self) -> list[Settings]:
+        return [self.fleet.plan.settings(charger) for charger in self.fleet.plan.chargers]
+
+    def wait(self, reached: Callable[[], bool]) -> None:
+        """Look until it is so."""
+        moment = Event()
+        for _ in range(LIMIT_S * 10):
+            if reached():
+                return
+            moment.wait(0.1)
+        raise AssertionError(f"it did not come to that: {[self.events(name) for name in NAMES]}")
+
+
+@pytest.fixture
+def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
+    """Everything up, all chargers enrolled."""
+    for name, value in HURRY.items():
+        monkeypatch.setenv(f"TIDEGATE_ROLLOUT_{name}", value)
+    with Stack(tmp_path / "stack", StackOptions(passphrase="long enough", make_keys=True)) as stack:
+        api = OperatorApi(url=stack.url, token=stack.admin_token)
+        erik, emma = (
+            let_in(api, url=stack.url, name=name, role=Role.ENGINEER, token_file=tmp_path / name)
+            for name in ("erik", "emma")
+        )
+        factory = stack.world.release_firmware(PRODUCT, "1.0.0", image("1.0.0"), pace=EMERGENCY_PACE)
+        sites = [{"site_id": site, "site_class": "street"} for site in sorted(set(NAMES.values()))]
+        rows = [
+            {"device_id": name, "site_id": site, "product": PRODUCT, "hardware": HARDWARE, "rating_w": RATING_W}
+            for name, site in NAMES.items()
+        ]
+        api.send(Call("POST", "/fleet/sites", {"sites": sites}))
+        api.send(Call("POST", "/fleet/chargers", {"chargers": rows}))
+        plan = FleetPlan(
+            directory=tmp_path / "fleet",
+            api_url=stack.url,
+            repository_url=f"{stack.url}/repository",
+            product=PRODUCT,
+            hardware=HARDWARE,
+            chargers=tuple(
+                ChargerPlan(
+                    name,
+                    site,
+                    api.send(Call("POST", f"/fleet/chargers/{name}/token", {"reason": "delivery"}))["token"],
+                    seed,
+                )
+                for seed, (name, site) in enumerate(NAMES.items())
+            ),
+            rating_w=RATING_W,
+            permille=100,
+            tick_ms=50,
+            hosts=1,
+        )
+        fleet = Fleet(plan)
+        fleet.deliver(FactoryImage(image("1.0.0"), "1.0.0", factory.digest), factory_root=stack.world.factory_root)
+        with fleet:
+            made = Town(stack, api, (erik, emma), fleet)
+            made.wait(lambda: all("enrolled" in made.events(name) for name in NAMES))
+            yield made
+
+
+def slot_bytes(settings: Settings, slot: SlotName) -> bytes:
+    """What lies in a firmware slot."""
+    return settings.slot_files()[ReleaseKind.FIRMWARE, slot].read_bytes()
+
+
+def test_a_release_goes_the_whole_way_and_then_the_floor_rises(town: Town) -> None:
+    """Each room would work by itself, and nothing would come out at the end of the flow."""
+    town.stack.world.release_firmware(PRODUCT, "1.1.0", image("1.1.0"), security_version=1, pace=EMERGENCY_PACE)
+    town.rollout("r-1", "1.1.0")
+    town.wait(lambda: town.engineers[0].show("r-1").state == "completed")
+    for name in NAMES:
+        events = [event for event in town.events(name) if not event.startswith("session")]
+        assert events[events.index("permit") :] == ["permit", "armed", "boot", "booted", "kept", "confirmed"]
+        attested = town.charger(name)["state"]["firmware"]
+        assert attested["image_sha256"] == hashlib.sha256(image("1.1.0")).hexdigest()
+        assert attested["confirmed"]
+        assert attested["other_digest"] is not None, "the way back stays open until the floor rises"
+    town.stack.world.raise_floor(PRODUCT, security_version=1, from_version="1.1.0")
+    town.fleet.stop()
+    town.fleet.start()
+    town.wait(lambda: all(records_of(one).read_policy().security_floor == 1 for one in town.settings()))
+    for one in town.settings():
+        pair = records_of(one).read_boot().firmware
+        assert {pair.a.status, pair.b.status} == {SlotStatus.CONFIRMED}
+        assert slot_bytes(one, SlotName.A) == slot_bytes(one, SlotName.B) == image("1.1.0")
+
+
+@pytest.mark.needs("firmware-file")
+def test_a_third_partys_firmware_passes_byte_for_byte(town: Town, firmware_file: Path) -> None:
+    """Only files that our own tools made would arrive unchanged."""
+    town.stack.world.release_firmware(PRODUCT, "2.0.0", firmware_file, pace=EMERGENCY_PACE)
+    town.rollout("r-1", "2.0.0")
+    # It is no program of these chargers: it arrives, is read back and tried, and they go back by themselves.
+    town.wait(lambda: all("reverted" in town.events(name) for name in NAMES))
+    for one in town.settings():
+        assert slot_bytes(one, SlotName.B) == firmware_file.read_bytes()
