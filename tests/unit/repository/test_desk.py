@@ -1,22 +1,25 @@
 """The campaign signer on a real publisher: what it publishes, what it refuses, and what it always does."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tuf.api.metadata import Metadata
+from tuf.api.metadata import Metadata, TargetFile
 
 from otacore.cohort import name_hash
 from otacore.errors import Misuse, OtaError, Refused, Unavailable
 from otacore.ids import FULL_SHARE, STOP_PATH
 from otacore.wire.campaign import CampaignAction, CampaignManifest, CampaignOrder, StopList
 from otacore.wire.codec import decode, encode
-from otacore.wire.release import DEFAULT_PACE, ReleaseKind
+from otacore.wire.release import DEFAULT_PACE, ReleaseKind, ReleaseManifest
 from repository.domain.campaigns import EPOCH_AHEAD_S
-from signer.service.staging import stage_revocation
+from repository.service.publisher import Draft, TargetSource
+from signer.service.staging import facts_of_content, stage_revocation
 from tests.fakes.signed_world import (
     DAY_MS,
     EVERYBODY,
+    FIRMWARE,
     HOUR_MS,
     PRODUCT,
     START_MS,
@@ -106,7 +109,7 @@ def test_sooner_than_the_pace_is_told_to_come_back(world: SignedWorld, release: 
     world.pass_time(24 * HOUR_MS - 1)
     world.publisher.refresh_online()
     wider = release.order("roll-1", epoch=START_S + 1, share=TEN_PCT)
-    with pytest.raises(Unavailable, match=r"campaign\.too_soon"):
+    with pytest.raises(Unavailable, match=r"campaign\.too_soon.* in 1 s"):
         world.desk.publish(wider)
     world.pass_time(1)
     world.desk.publish(wider)
@@ -169,6 +172,31 @@ def test_what_offline_keys_did_not_sign_is_refused(world: SignedWorld, release: 
     stop_list = Released(STOP_PATH, _digest_of(world, STOP_PATH), encode(release.manifest))
     with pytest.raises(Refused):
         world.desk.publish(stop_list.order("roll-1", epoch=START_S))
+
+
+def _forged(world: SignedWorld, role: str, path: str, manifest: ReleaseManifest) -> Released:
+    """A manifest signed by a whole threshold of a role that did not look at what it signed."""
+    content = encode(manifest)
+
+    def plant(targets: Any) -> None:
+        targets.targets[path] = TargetFile.from_data(path, content, ["sha256"])
+
+    sha256 = facts_of_content(content).sha256
+    world.publisher.publish(Draft({role: world.forge(role, plant)}, [TargetSource(path, sha256, (content,))]))
+    return Released(path, sha256, content)
+
+
+def test_a_manifest_of_the_wrong_role_or_with_foreign_parts_is_refused(world: SignedWorld, release: Released) -> None:
+    """Otherwise the configuration team could have firmware opened, or a manifest could point at what nobody signed."""
+    wrong_kind = _forged(world, "config", f"config/{PRODUCT}/2.0.0.manifest.json", release.manifest)
+    assert _code(world, wrong_kind.order("roll-1", epoch=START_S)) == "campaign.release_not_signed"
+    (part,) = release.manifest.parts
+    config = world.release("2.1.0", b"{}", kind=ReleaseKind.CONFIG)
+    foreign = (replace(part, sha256="ab" * 32), replace(part, length_bytes=1), *config.manifest.parts)
+    for number, wrong in enumerate(foreign):
+        path = f"firmware/{PRODUCT}/3.0.{number}/manifest.json"
+        forged = _forged(world, FIRMWARE, path, replace(release.manifest, version=f"3.0.{number}", parts=(wrong,)))
+        assert _code(world, forged.order("roll-1", epoch=START_S)) == "campaign.release_not_signed"
 
 
 def _digest_of(world: SignedWorld, path: str) -> str:
@@ -267,6 +295,26 @@ def test_holding_twice_is_one_publication(world: SignedWorld, release: Released)
     for epoch in (START_S + 1, START_S + 2):
         assert world.desk.publish(release.order("roll-1", epoch=epoch, action=HOLD)).epoch == START_S + 2
     assert world.memory.content == before
+
+
+def test_a_newer_hold_stands_under_its_own_epoch(world: SignedWorld, release: Released) -> None:
+    """Otherwise the rollout host would wait for ever to see its newest epoch published."""
+    world.desk.publish(release.order("roll-1", epoch=START_S, share=1000))
+    world.desk.publish(release.order("roll-1", epoch=START_S + 1, action=HOLD))
+    assert world.desk.publish(release.order("roll-1", epoch=START_S + 9, action=HOLD)).epoch == START_S + 9
+
+
+def test_resuming_the_same_opening_is_no_widening(world: SignedWorld, release: Released) -> None:
+    """Otherwise names that another rollout added meanwhile would keep this one from going on where it was."""
+    world.desk.publish(release.order("roll-1", epoch=START_S, named=NAMES[:10]))
+    world.desk.publish(release.order("roll-1", epoch=START_S + 1, action=HOLD))
+    world.desk.publish(release.order("roll-2", epoch=START_S, named=NAMES[10:20]))
+    world.pass_time(DAY_MS)
+    world.publisher.refresh_online()
+    world.desk.publish(release.order("roll-2", epoch=START_S + 1, named=NAMES[10:60]))
+    world.desk.publish(release.order("roll-1", epoch=START_S + 2, named=NAMES[:10]))
+    later = release.order("roll-1", epoch=START_S + 3, named=NAMES[:11])
+    assert _code(world, later) == "campaign.too_soon"
 
 
 def test_what_is_held_here_is_opened_again_only_after_it_was_lifted_here(world: SignedWorld, release: Released) -> None:
