@@ -22,15 +22,15 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from device_client.adapters import machine
-from device_client.adapters.program import ProgramLine, connect
+from device_client.adapters import machine, program
+from device_client.adapters.program import ProgramLine
 from device_client.adapters.wiring import (
     agent_of,
     calls_of,
     charger_of,
     config_slot,
+    connect,
     identity_of,
-    open_connections,
     ports_of,
     records_of,
     running_config,
@@ -121,7 +121,7 @@ def _provision(settings: Settings, given: argparse.Namespace, _clock: Clock) -> 
 
 def _enrol(settings: Settings, given: argparse.Namespace, clock: Clock) -> None:
     token = _read_token(given.token_file)
-    with machine.only_agent(settings.directory), closing(open_connections(settings, clock)) as connections:
+    with machine.only_agent(settings.directory), closing(connect(settings, clock)) as connections:
         desk = calls_of(settings, connections)
         reply = enrol(token=token, charger=charger_of(settings), store=identity_of(settings), desk=desk)
     print(f"enrolled {reply.device_id}")
@@ -143,10 +143,10 @@ def _once(settings: Settings, _given: argparse.Namespace, clock: Clock) -> None:
 
 def _be_agent(settings: Settings, clock: Clock, *, wait: Callable[[ProgramLine, int], bool]) -> None:
     """Call the agent when it is due, until `wait` says that it is over."""
-    with machine.only_agent(settings.directory), connect(settings.program_socket) as program:
+    with machine.only_agent(settings.directory), program.connect(settings.program_socket) as socket_to_program:
         records = records_of(settings)
         line = ProgramLine(
-            program,
+            socket_to_program,
             clock=clock,
             boot_id=machine.boot_id(),
             site=site_of(settings),
@@ -154,7 +154,7 @@ def _be_agent(settings: Settings, clock: Clock, *, wait: Callable[[ProgramLine, 
             running_config=running_config(records),
             reboot=lambda: machine.reboot(settings.reboot_command),
         )
-        with closing(open_connections(settings, clock)) as connections:
+        with closing(connect(settings, clock)) as connections:
             ports = ports_of(settings, program=line, connections=connections, clock=clock)
             _keep_going(agent_of(settings, ports=ports, clock=clock), line, clock, wait)
 

@@ -63,7 +63,7 @@ def identity_of(settings: Settings) -> IdentityFiles:
     return IdentityFiles(settings.directory / "identity")
 
 
-def open_connections(settings: Settings, clock: Clock) -> Connections:
+def connect(settings: Settings, clock: Clock) -> Connections:
     """Lines that open when they are first used. Raises: Misuse("settings.unreadable") for a CA file that is none."""
     try:
         tls = ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file else None

@@ -15,8 +15,8 @@ from device_client.adapters.wiring import (
     calls_of,
     charger_of,
     config_slot,
+    connect,
     identity_of,
-    open_connections,
     ports_of,
     records_of,
     running_config,
@@ -101,7 +101,7 @@ class VirtualCharger:
         self.standing.version = "" if image is None else image.version
         self.standing.phase = "up"
         line = self._line_to(running)
-        connections = open_connections(self._settings, self._clock)
+        connections = connect(self._settings, self._clock)
         try:
             self._be_agent(line, connections)
         except OtaError as error:

@@ -1,4 +1,4 @@
-"""Virtual chargers against the whole stack of one machine: registered, enrolled, rolled out to, each hop the real one."""
+"""Virtual chargers against the whole stack of one machine: registered, enrolled, rolled out to; each hop is real."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping

@@ -16,8 +16,8 @@ from device_client.adapters.wiring import (
     agent_of,
     calls_of,
     charger_of,
+    connect,
     identity_of,
-    open_connections,
     ports_of,
     records_of,
 )
@@ -98,7 +98,7 @@ def deliver(spec: Spec) -> None:
     """From the factory, and enrolled."""
     settings = spec.settings()
     provision(settings, FactoryImage(OLD, "1.0.0", spec.old_digest), factory_root=Path(spec.root).read_bytes())
-    with closing(open_connections(settings, SystemClock())) as connections:
+    with closing(connect(settings, SystemClock())) as connections:
         desk = calls_of(settings, connections)
         enrol(token=spec.token, charger=charger_of(settings), store=identity_of(settings), desk=desk)
 
@@ -119,7 +119,7 @@ def live(spec: Spec) -> int:
     settings = spec.settings()
     clock = HandClock(SystemClock().now_ms())
     program = IdleProgram(spec.boot_id, lambda: os._exit(REBOOTS))
-    with closing(open_connections(settings, SystemClock())) as connections:
+    with closing(connect(settings, SystemClock())) as connections:
         ports = ports_of(settings, program=program, connections=connections, clock=clock)
         agent = agent_of(settings, ports=ports, clock=clock, timing=Timing(stretch_bytes=STRETCH_BYTES))
         for _ in range(ROUNDS):
