@@ -1,0 +1,215 @@
+"""A charger's part in a rollout: what facts, states and deadlines make of it."""
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otacore.wire.release import ReleaseKind
+from otacore.wire.report import Fact, Phase, Report, Running
+from rollout.domain.participation import (
+    Reading,
+    after_report,
+    after_soak_deadline,
+    after_start_deadline,
+    counter_moves,
+    with_cleanness,
+)
+from rollout.domain.records import Cleanness, Participation, Stage
+from tests.fakes.rollout_rows import DIGEST, NONCE, OTHER_DIGEST, PARTICIPATION, PERMIT, RUNNING, STATE
+
+PART = replace(
+    PARTICIPATION, stage=Stage.PERMITTED, permitted_at_ms=0, block=None, reason="", cleanness=Cleanness.PENDING
+)
+NEW = replace(RUNNING, release_digest=DIGEST, other_digest=OTHER_DIGEST)
+TRIAL = replace(NEW, confirmed=False)
+OLD = replace(RUNNING, release_digest=OTHER_DIGEST, other_digest=None)
+SOAK_MS = 1_000
+
+
+def _report(fact: Fact, running: Running, **changes: Any) -> Report:
+    report = Report(
+        device_id="c-1",
+        counter=PERMIT.request_counter + 1,
+        boot_id="boot-2",
+        fact=fact,
+        phase=Phase.IDLE,
+        healthy=True,
+        firmware=running,
+        config=None,
+        armed_nonce=None,
+        events=(),
+        kind=ReleaseKind.FIRMWARE,
+        rollout_id=None if fact is Fact.STATE else "r-1",
+        release_digest=None if fact is Fact.STATE else DIGEST,
+        nonce=NONCE,
+    )
+    return replace(report, **changes)
+
+
+def _after(
+    report: Report,
+    stage: Stage = Stage.PERMITTED,
+    *,
+    in_order: bool = True,
+    going_back: bool = False,
+    now_ms: int = 10,
+    part: Participation = PART,
+) -> Participation:
+    reading = Reading(in_order=in_order, permit=PERMIT, soak_ms=SOAK_MS, going_back=going_back, now_ms=now_ms)
+    return after_report(replace(part, stage=stage), report, reading)
+
+
+def test_a_good_install_goes_through_its_stages_and_settles_after_the_soak() -> None:
+    """R3: anything less would count an installed release as a success."""
+    part = PART
+    for now_ms, report, stage in (
+        (10, _report(Fact.ARMED, TRIAL, phase=Phase.TRIAL), Stage.ARMED),
+        (20, _report(Fact.KEPT, TRIAL, phase=Phase.KEPT), Stage.KEPT),
+        (30, _report(Fact.CONFIRMED, NEW), Stage.CONFIRMED),
+        (SOAK_MS - 1, _report(Fact.STATE, NEW), Stage.CONFIRMED),
+        (SOAK_MS, _report(Fact.STATE, NEW), Stage.SETTLED),
+    ):
+        part = _after(report, part.stage, now_ms=now_ms, part=part)
+        assert part.stage is stage
+    assert part.confirmed_at_ms == 30
+
+
+@pytest.mark.parametrize(
+    "report",
+    [_report(Fact.STATE, NEW, healthy=False), _report(Fact.STATE, TRIAL, phase=Phase.KEPT), _report(Fact.STATE, OLD)],
+)
+def test_nothing_settles_without_the_confirmed_running_digest_and_health(report: Report) -> None:
+    """A charger that is ill, on trial or elsewhere after the soak is no success."""
+    assert _after(report, Stage.CONFIRMED, now_ms=SOAK_MS).stage is not Stage.SETTLED
+
+
+@pytest.mark.parametrize(
+    ("running", "phase", "stage"),
+    [(TRIAL, Phase.TRIAL, Stage.ARMED), (TRIAL, Phase.KEPT, Stage.KEPT), (NEW, Phase.IDLE, Stage.CONFIRMED)],
+)
+def test_a_lost_report_loses_no_truth(running: Running, phase: Phase, stage: Stage) -> None:
+    """The next report tells the state; if only facts counted, one lost message would strand a charger."""
+    for before in (Stage.PERMITTED, Stage.SILENT, Stage.WITHDRAWN):
+        assert _after(_report(Fact.STATE, running, phase=phase), before).stage is stage
+
+
+@pytest.mark.parametrize("stage", [Stage.KEPT, Stage.CONFIRMED, Stage.SETTLED, Stage.UNWELL, Stage.NEEDS_HANDS])
+def test_a_charger_that_left_the_release_is_back_or_fell_back(stage: Stage) -> None:
+    """A rollback would wait for it for ever, or a fallback would count as a success."""
+    report = _report(Fact.STATE, OLD)
+    assert _after(report, stage, going_back=True).stage is Stage.RECOVERED
+    assert _after(report, stage, going_back=False).stage is Stage.REVERTED
+
+
+def test_an_unarmed_charger_in_the_boot_of_its_request_never_activated() -> None:
+    """Its start would else be counted as failed although the release never ran."""
+    unarmed = _report(Fact.STATE, OLD, boot_id=PERMIT.boot_id)
+    assert _after(unarmed).stage is Stage.WITHDRAWN
+    for doubtful in (
+        replace(unarmed, boot_id="boot-2"),
+        replace(unarmed, counter=PERMIT.request_counter),
+        replace(unarmed, armed_nonce=NONCE),
+    ):
+        assert _after(doubtful).stage is Stage.PERMITTED
+    assert _after(unarmed, in_order=False).stage is Stage.PERMITTED
+
+
+def test_a_configuration_shows_nothing_by_its_boot() -> None:
+    """It is activated without a reboot, so the same boot says nothing of it."""
+    config = replace(PART, kind=ReleaseKind.CONFIG)
+    report = _report(Fact.STATE, OLD, boot_id=PERMIT.boot_id, config=OLD)
+    assert _after(report, part=config).stage is Stage.PERMITTED
+
+
+@pytest.mark.parametrize("fact", [Fact.ARMED, Fact.DISARMED])
+def test_a_fact_about_an_earlier_permit_says_nothing_of_this_one(fact: Fact) -> None:
+    """A late `disarmed` would withdraw a charger that is armed under its newest permit."""
+    assert _after(_report(fact, OLD, nonce="00" * 16, boot_id="boot-9")).stage is Stage.PERMITTED
+
+
+def test_a_disarmed_charger_may_ask_again() -> None:
+    """It never ran the release; counting it as failed would be wrong."""
+    assert _after(_report(Fact.DISARMED, OLD)).stage is Stage.WITHDRAWN
+
+
+def test_a_failure_before_the_boot_is_told_with_its_reason() -> None:
+    """Operators must see why a charger did not take the release."""
+    failed = _after(_report(Fact.FAILED, OLD, failure="device.disk_full"))
+    assert (failed.stage, failed.reason) == (Stage.FAILED, "device.disk_full")
+
+
+def test_a_charger_that_cannot_go_back_needs_hands() -> None:
+    """A rollback would wait for it for ever."""
+    stuck = _after(_report(Fact.FAILED, NEW, failure="device.slot_damaged"), Stage.CONFIRMED, going_back=True)
+    assert (stuck.stage, stuck.reason) == (Stage.NEEDS_HANDS, "device.slot_damaged")
+
+
+def test_a_late_report_does_not_turn_the_clock_back() -> None:
+    """A delayed `armed` after `confirmed` would put a finished charger into flight again."""
+    late = _report(Fact.ARMED, TRIAL, phase=Phase.TRIAL)
+    for stage in (Stage.KEPT, Stage.CONFIRMED, Stage.SETTLED, Stage.RECOVERED, Stage.REVERTED, Stage.WITHDRAWN):
+        assert _after(late, stage, in_order=False).stage is stage
+
+
+def test_a_start_that_is_not_back_at_its_deadline_has_failed() -> None:
+    """Silence would else keep its slot of the cap for ever, and be no outcome."""
+    for stage in (Stage.PERMITTED, Stage.ARMED):
+        part = replace(PART, stage=stage)
+        assert after_start_deadline(part, None, now_ms=50).stage is Stage.SILENT
+        heard_before = replace(STATE, firmware=OLD, armed_nonce=None, received_at_ms=0)
+        assert after_start_deadline(part, heard_before, now_ms=50).stage is Stage.SILENT
+        elsewhere = replace(heard_before, received_at_ms=20)
+        assert after_start_deadline(part, elsewhere, now_ms=50).stage is Stage.REVERTED
+    for stage in set(Stage) - {Stage.PERMITTED, Stage.ARMED}:
+        assert after_start_deadline(replace(PART, stage=stage), None, now_ms=50).stage is stage
+
+
+def test_the_end_of_a_soak_without_a_good_word_is_an_outcome() -> None:
+    """A charger that nobody hears of would stay "confirmed" for ever."""
+    part = replace(PART, stage=Stage.CONFIRMED)
+    heard = replace(STATE, received_at_ms=SOAK_MS)
+    assert after_soak_deadline(part, heard, soak_ms=SOAK_MS, now_ms=9_999).stage is Stage.UNWELL
+    quiet = replace(STATE, received_at_ms=SOAK_MS - 1)
+    assert after_soak_deadline(part, quiet, soak_ms=SOAK_MS, now_ms=9_999).stage is Stage.SILENT
+    settled = replace(PART, stage=Stage.SETTLED)
+    assert after_soak_deadline(settled, quiet, soak_ms=SOAK_MS, now_ms=9_999) == settled
+
+
+def test_hope_does_not_end_with_a_deadline() -> None:
+    """A charger that was offline for a day and comes back healthy has made it."""
+    assert _after(_report(Fact.CONFIRMED, NEW), Stage.SILENT).stage is Stage.CONFIRMED
+    assert _after(_report(Fact.STATE, NEW), Stage.UNWELL, now_ms=SOAK_MS).stage is Stage.SETTLED
+
+
+def test_what_is_bad_stays_bad_for_the_soak_cap() -> None:
+    """A clean report after a failure would pay for the next chargers."""
+    bad = with_cleanness(PART, Cleanness.BAD)
+    assert with_cleanness(bad, Cleanness.CLEAN).cleanness is Cleanness.BAD
+
+
+PARTS = st.builds(
+    lambda wave, stage, cleanness: replace(PART, wave=wave, stage=stage, cleanness=cleanness),
+    st.integers(1, 3),
+    st.sampled_from(Stage),
+    st.sampled_from(Cleanness),
+)
+
+
+@given(st.lists(PARTS, min_size=1, max_size=8))
+def test_counters_are_what_the_stages_say_after_any_course(course: list[Participation]) -> None:
+    """Counters that drift from the rows would open caps and complete rollouts wrongly."""
+    counted: Counter[tuple[int, str]] = Counter()
+    before: Participation | None = None
+    for after in course:
+        for wave, name, delta in counter_moves(before, after):
+            counted[wave, name] += delta
+        before = after
+    last = course[-1]
+    expected = {(last.wave, last.stage.value): 1}
+    if last.stage not in (Stage.WITHDRAWN, Stage.FAILED):
+        expected[last.wave, last.cleanness.value] = 1
+    assert {key: count for key, count in counted.items() if count} == expected
