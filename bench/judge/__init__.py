@@ -20,8 +20,9 @@ QUICK_SCALE = 0.02
 ROWS = Path(__file__).with_name("rows.json")
 PARTIAL = Path(".tidegate/bench-judge.jsonl")
 HARM = "harm: {} % do not boot, 10 metrics, capped, m = 3"
+OTHERS = "other judges, {} % do not boot, no cap"
 HARM_PCT = (100, 50, 20, 10)
-FIGURE_ROWS = ("false halt", "false promotion", *(HARM.format(pct) for pct in HARM_PCT))
+FIGURE_ROWS = ("false halt", "false promotion", *(name.format(pct) for pct in HARM_PCT for name in (HARM, OTHERS)))
 LIMITS = {
     "judge_false_halt_pct": Limit(Bound.AT_MOST, 1.0),
     "judge_false_promotion_pct": Limit(Bound.AT_MOST, 1.0),
@@ -81,13 +82,14 @@ def figures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if worst is not None:
             how = f"worst of its rows, {worst['rollouts']} rollouts each: {worst['name']}, {worst['detail']}"
             found.append({"name": name, "value": worst["value"], "unit": "%", "how": how})
+    by_name = {row["name"]: row for row in rows}
     for pct in HARM_PCT:
-        for row in rows:
-            if row["name"] == HARM.format(pct):
-                how = f"mean of {row['rollouts']} rollouts of 400 chargers, {row['detail']}"
-                found.append(
-                    {"name": f"judge_harmed_mean_{pct}pct", "value": row["value"], "unit": "chargers", "how": how}
-                )
+        harm, others = by_name.get(HARM.format(pct)), by_name.get(OTHERS.format(pct))
+        if harm is not None and others is not None:
+            how = f"mean of {harm['rollouts']} rollouts of 400 chargers, {harm['detail']}; beside it {others['detail']}"
+            found.append(
+                {"name": f"judge_harmed_mean_{pct}pct", "value": harm["value"], "unit": "chargers", "how": how}
+            )
     return found
 
 

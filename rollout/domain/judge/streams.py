@@ -1,7 +1,7 @@
 """The three streams of evidence and the one way in which each may be read.
 
 Failures are seen early and successes only after the soak, so a stream that is read as outcomes arrive sees failures
-first: with no difference between the arms it halts most rollouts (tests/unit/rollout/judge/test_traps.py plants that
+first: with no difference between the arms it halts most rollouts (tests/sim/test_judge_traps.py plants that
 reading). Two readings are valid and fast:
 
 * START and PASS: prefixes in the order of ENTRY, every unknown taken as the worst for the claim. The imputed product of

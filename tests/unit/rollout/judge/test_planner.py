@@ -57,14 +57,14 @@ def test_the_demo_can_answer() -> None:
 
 def test_a_margin_too_narrow_for_the_wave_is_refused_with_what_would_help() -> None:
     """If this fails a rollout starts that can only end undecided, and nobody was told."""
-    refused = plan_waves(production(20_000, 20_000), [wave(1, 400), wave(2, 400), wave(3, 4_000)])
+    refused = plan_waves(production(30_000, 20_000), [wave(1, 400), wave(2, 400), wave(3, 4_000)])
     assert isinstance(refused, PlanRefused)
     text = "\n".join(refused.remedies)
     assert "wave 1 cannot answer" in refused.reasons[0]
     assert "widen the margin to 5 percentage points" in text
     assert "judged units, one per site, would do" in text
     assert "promote_unproven_after_soak" in text
-    unproven = replace(production(20_000, 20_000), promote_unproven_after_soak=True)
+    unproven = replace(production(30_000, 20_000), promote_unproven_after_soak=True)
     assert isinstance(plan_waves(unproven, [wave(1, 400)]), Planned)
 
 
