@@ -37,6 +37,7 @@ STATUS_OF_CODE: Mapping[str, int] = MappingProxyType(
         "approval.same_person": 403,
         "approval.not_a_person": 403,
         "poll.unknown_token": 401,
+        "rollout.exists": 409,
         "http.body_too_large": 413,
         "http.body_too_slow": 408,
         "http.not_found": 404,
