@@ -4,7 +4,8 @@ Pure, and the one part whose work grows with the fleet. It says no when the judg
 no, and hands on what would help; a dry run is the same call without storing the answer.
 
 Rules:
-1. A wave is opened by name while the pace and `MAX_NAMED` allow it, then by the smallest share that covers it.
+1. A wave is opened by name while `MAX_NAMED` and the pace allow it, and else, or where that spares a step of the pace,
+   by the smallest share that covers it.
 2. Shares and names add up; no wave closes what an earlier one opened, and a wave of everything is a full share.
 3. Chargers go in the order of `otacore.cohort.position`; one per site means the first of the site.
 4. A wave needs at most the next step of the pace, and the first wave its first step.
@@ -155,7 +156,8 @@ def _pick(number: int, wave: WaveRequest, release: Release, fits: Sequence[Fit],
     ]
     wanted = _wanted(wave, total=len(fits), taken=len(course.taken))
     named = _by_name(wave, release, rest, wanted, course)
-    picked = named if named is not None else _by_share(wave, release, fits, rest, wanted=wanted, course=course)
+    shared = _by_share(wave, release, fits, rest, wanted=wanted, course=course)
+    picked = shared if named is None or _is_nearer(shared, named) else named
     if isinstance(picked, str):
         return f"wave {number}: {picked}"
     if not picked.fits:
@@ -207,6 +209,10 @@ def _by_share(
     if step is None or not _is_next(step, course):
         return f"a share of {share * 100 / FULL_SHARE:.3g} % is wider than the next step of the release's pace"
     return _Chosen(wave, picked, share, by_name=False, step=step)
+
+
+def _is_nearer(shared: _Chosen | str, named: _Chosen) -> bool:
+    return isinstance(shared, _Chosen) and shared.step < named.step and len(shared.fits) >= len(named.fits)
 
 
 def _is_next(step: int, course: _Course) -> bool:
