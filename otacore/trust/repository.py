@@ -120,6 +120,13 @@ class TrustedRepository:
             raise Refused("trust.malformed", f"{path} has no SHA-256: publish it again")
         return VerifiedTarget(path=path, length_bytes=info.length, sha256=sha256, role=_role_of(workflow, info))
 
+    def require_role(self, role: str) -> None:
+        """Verify a delegated role's file although nothing is looked up in it. Raises: as `target`."""
+        workflow = self._refreshed()
+        with as_ours():
+            workflow.load_role(role)
+        self._remember(workflow)
+
     def read(self, path: str, *, limit_bytes: int) -> bytes:
         """Content of a small target. Raises: as `target`; Refused("trust.too_long" | "trust.wrong_hash")."""
         target = self.target(path)
@@ -220,6 +227,13 @@ class _Workflow(Updater):
         """The verified file of a role, out of the scratch directory."""
         with as_ours():
             return (self._scratch / f"{quote(role, safe='')}.json").read_bytes()
+
+    def load_role(self, role: str) -> None:
+        """Load a role that targets delegates to."""
+        delegations = self._trusted_set.targets.delegations
+        if delegations is None or role not in (delegations.roles or {}):
+            raise RepositoryError(f"{role} is not delegated")
+        self._load_targets(role, Targets.type)
 
     def _load_snapshot(self) -> None:
         """Stop at an expired timestamp: tuf would fetch the snapshot at every poll, only to refuse it (Rule 2)."""

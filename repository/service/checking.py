@@ -35,10 +35,12 @@ class StoreFetch:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a candidate must let a client find: paths of one role."""
+    """What a candidate must let a client verify of one role, and find under it."""
 
     role: str
-    paths: Sequence[str]
+    paths: Sequence[str] = ()
+    may_be_expired: bool = False
+    """A role that this publication does not touch: its expiry blocks its own paths only."""
 
 
 class Checker:
@@ -52,17 +54,13 @@ class Checker:
     def check(self, overlay: Mapping[str, bytes], expected: Sequence[Expected], *, now_ms: int) -> MemoryStorage:
         """Verify a candidate; gives the memory to adopt when it is published.
 
-        Raises: Refused with the code of otacore.trust, Broken("repository.does_not_verify").
+        Raises: Refused with the code of otacore.trust, Refused("repository.wrong_role").
         """
         memory = self._memory.copy()
         client = self._client(memory, overlay)
         client.refresh(now_ms=now_ms)
         for row in expected:
-            for path in row.paths:
-                if client.target(path).role != row.role:
-                    raise Refused(
-                        "repository.wrong_role", f"{path} is not found under {row.role}: look at the patterns"
-                    )
+            _require(client, row)
         return memory
 
     def adopt(self, memory: MemoryStorage) -> None:
@@ -87,3 +85,14 @@ class Checker:
             fetch=fetch,
             storage=memory,
         )
+
+
+def _require(client: TrustedRepository, row: Expected) -> None:
+    try:
+        client.require_role(row.role)
+    except Refused as error:
+        if error.code != "trust.expired" or not row.may_be_expired:
+            raise
+    for path in row.paths:
+        if client.target(path).role != row.role:
+            raise Refused("repository.wrong_role", f"{path} is not found under {row.role}: look at the patterns")

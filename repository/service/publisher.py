@@ -18,17 +18,18 @@ from tuf.api.metadata import Metadata, Root, Targets
 
 from otacore.clock import Clock
 from otacore.durable import MemoryStorage
-from otacore.errors import Conflict, Misuse
+from otacore.errors import Conflict, Misuse, Refused
 from otacore.ids import CAMPAIGN_ROLE
 from repository.domain import life
 from repository.domain.head import TIMESTAMP, Head, MetadataFile, RoleVersion, in_order, metadata_name, target_name
 from repository.service.checking import Checker, Expected
-from repository.service.drafting import next_campaigns, next_snapshot, next_timestamp, parse, require_next
+from repository.service.drafting import TOP_LEVEL, next_campaigns, next_snapshot, next_timestamp, parse, require_next
 from repository.service.ports import OnlineKeys, Store
 from repository.service.publications import Decided, Publications
 
 T = TypeVar("T")
 
+ONLINE = frozenset({"snapshot", "timestamp"})
 MAX_ROUNDS = 5
 """How often an online change is decided anew after another publisher was faster."""
 
@@ -77,6 +78,8 @@ class Publisher:
         with self._lock:
             before = self._publications.settled()
             for role, data in draft.roles.items():
+                if role in ONLINE:
+                    raise Refused("repository.not_offline", f"{role} is made by this host, not by a bundle")
                 published = before.head.version(role) if before else 0
                 require_next(role, parse(role, data).signed.version, published)
             for source in draft.sources:
@@ -170,22 +173,30 @@ class Publisher:
 
     def _check(self, head: Head, before: Decided | None, roles: Mapping[str, bytes]) -> MemoryStorage:
         now_ms = self._clock.now_ms()
-        expected = [
-            self._expected(before, role, data) for role, data in roles.items() if role not in {"root", "targets"}
-        ]
+        expected = self._expected(head, before, roles)
         files = {file.name: file.text.encode() for file in head.before} | {TIMESTAMP: head.timestamp.encode()}
         root = {file.name: file.text.encode() for file in head.after}
         if root and before is not None:
             self._checker.check(files, expected, now_ms=now_ms)
         return self._checker.check(files | root, expected, now_ms=now_ms)
 
-    def _expected(self, before: Decided | None, role: str, data: bytes) -> Expected:
+    def _expected(self, head: Head, before: Decided | None, roles: Mapping[str, bytes]) -> list[Expected]:
+        """Changed roles with their new paths; every other role too when what delegates to it changed."""
+        expected = [
+            Expected(role, self._new_paths(before, role, roles[role])) for role in roles if role not in TOP_LEVEL
+        ]
+        if TOP_LEVEL & roles.keys():
+            others = [row.role for row in head.versions if row.role not in {*TOP_LEVEL, *roles}]
+            expected += [Expected(role, may_be_expired=True) for role in others]
+        return expected
+
+    def _new_paths(self, before: Decided | None, role: str, data: bytes) -> tuple[str, ...]:
         """The paths that are new or changed in a role."""
         old: Mapping[str, object] = {}
         if before is not None and before.head.version(role):
             old = parse(role, self._publications.role(before.head, role)).signed.targets
         new = parse(role, data).signed.targets
-        return Expected(role, tuple(path for path, info in new.items() if old.get(path) != info))
+        return tuple(path for path, info in new.items() if old.get(path) != info)
 
 
 def _in_rounds(once: Callable[[], T]) -> T:
