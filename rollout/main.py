@@ -86,7 +86,7 @@ def open_room(
 
     `on_change` is called after each commit that process memory should follow. Raises: Misuse, Broken, Unavailable.
     """
-    engine = open_engine(settings.database)
+    engine = open_engine(settings.database, busy_ms=settings.database_busy_ms)
     require_current(engine)
     store = SqlStore(engine, on_change=on_change)
     catalogue = open_catalogue(settings, clock=clock, name=catalogue_name)

@@ -21,6 +21,8 @@ class Settings(BaseSettings):
     """Local, durable: local stops, catalogue cache. One process at a time."""
     database_url: str = Field(default="", max_length=1000)
     """`sqlite:////path/rollout.db`; empty means `rollout.db` in the state directory."""
+    database_busy_ms: int = Field(default=5_000, ge=1, le=60_000)
+    """How long a call waits for another process that holds the database."""
     permit_key: str = Field(max_length=1000)
     """URI of the permit key: `file:/path/permit.pem`."""
     key_passphrase: SecretStr = SecretStr("")

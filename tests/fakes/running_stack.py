@@ -84,5 +84,5 @@ def started(running: Running, name: str, version: str, *, judge: JudgePlan | Non
 
 def unproven_judge() -> JudgePlan:
     """For fleets too small to prove anything."""
-    draft = demo_plan((), start_deadline_ms=20_000, settle_ms=1_000, warm_up_ms=0, horizon_ms=10_000, silence_ms=20_000)
+    draft = demo_plan((), start_deadline_ms=20_000, settle_ms=1_000, warm_up_ms=0, horizon_ms=1_000, silence_ms=20_000)
     return replace(draft, promote_unproven_after_soak=True)
