@@ -45,7 +45,7 @@ def play_good(stage: Stage) -> Played:
     """Firmware 1.1.0 goes to everybody, wave by wave."""
     release = _firmware(stage, GOOD)
     _begin(stage, "good-1-1-0", release)
-    watch(stage, "good-1-1-0", lambda scene: scene.state == "completed")
+    _finish(stage, "good-1-1-0", told=None)
     return Played("good-1-1-0", release)
 
 
@@ -75,8 +75,19 @@ def play_config(stage: Stage) -> Played:
     _begin(stage, "tariff-1-0-0", release)
     last = watch(stage, "tariff-1-0-0", _in_mid_wave)
     announced = _halt_and_resume(stage, "tariff-1-0-0")
-    watch(stage, "tariff-1-0-0", lambda scene: scene.state == "completed", told=last)
+    _finish(stage, "tariff-1-0-0", told=last)
     return Played("tariff-1-0-0", release, announced)
+
+
+def _finish(stage: Stage, rollout_id: str, *, told: Scene | None) -> None:
+    """Until it is completed and the last latecomer has it."""
+    watch(stage, rollout_id, lambda scene: scene.state == "completed", told=told)
+
+    def everybody() -> bool:
+        return stage.engineer.show(rollout_id).count("confirmed", "settled", "unwell") == stage.scale.chargers
+
+    stage.wait("the latecomers have it too", everybody, limit_s=stage.scale.limit_s)
+    stage.teller.say(f"all {stage.scale.chargers} chargers have confirmed it")
 
 
 def _in_mid_wave(scene: Scene) -> bool:
@@ -92,9 +103,9 @@ def _halt_and_resume(stage: Stage, rollout_id: str) -> int:
         f"{asker.name} halts it with one call: {answer['permits_open']} permits are still out, the manifest that says "
         f"hold is {answer['publication']}"
     )
-    before = asker.show(rollout_id).started
+    before = asker.show(rollout_id).taking_part
     stage.wait("the chargers have settled", _quiet(asker, rollout_id), limit_s=stage.scale.limit_s)
-    after = asker.show(rollout_id).started
+    after = asker.show(rollout_id).taking_part
     teller.say(f"nobody else gets it: {before} chargers had been let at the halt, {after} when all of them had settled")
     approval = asker.resume(rollout_id, "the tariff is right")
     teller.say(f"{asker.name} asks to resume: another person must agree")
@@ -125,6 +136,6 @@ def _begin(stage: Stage, rollout_id: str, release: PublishedRelease) -> None:
     engineer.create(rollout_id, product=PRODUCT, version=manifest.version, kind=ReleaseKind(manifest.kind))
     layout = engineer.plan(rollout_id, stage.scale.plan())
     for answer in layout["answers"]:
-        stage.teller.say(f"planned: wave {answer['wave']}: {answer['why']}")
+        stage.teller.say_once(f"planned: wave {answer['wave']}: {answer['why']}")
     engineer.start(rollout_id, "the plan can answer")
     stage.tally.reset()

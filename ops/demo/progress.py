@@ -37,8 +37,8 @@ class Scene:
     """The last verdict that was acted upon, in words."""
 
     @property
-    def started(self) -> int:
-        """Chargers that have taken part in any way."""
+    def taking_part(self) -> int:
+        """Chargers that got a permit, or failed before they asked for one; withdrawn ones not."""
         return sum(count for stage, count in self.stages.items() if stage != "withdrawn")
 
     def count(self, *stages: str) -> int:

@@ -29,8 +29,8 @@ class Scale:
     chargers_per_site: int
     first_wave: int
     """Of one charger each from so many sites."""
-    middle_pct: int
-    """How far the second wave goes; the third is everybody."""
+    further_pct: tuple[int, ...]
+    """How far the later waves go, in percent of the fleet."""
     hosts: int
     permille: int
     """Length of the chargers' own seconds (boot 1 s, sessions 1 to 3 s); 1000 is ours."""
@@ -49,9 +49,9 @@ class Scale:
         return self.sites * self.chargers_per_site
 
     def plan(self) -> PlanRequest:
-        """Three waves: one charger of each of the first sites, then by share, then everybody."""
+        """One charger of each of the first sites, then further and further."""
         first = WaveRequest(chargers=self.first_wave, one_per_site=True, soak_s=self.soak_s)
-        rest = tuple(WaveRequest(percent=percent, soak_s=self.soak_s) for percent in (self.middle_pct, 100))
+        rest = tuple(WaveRequest(percent=percent, soak_s=self.soak_s) for percent in self.further_pct)
         judge = demo_plan(
             (),
             start_deadline_ms=self.start_deadline_ms,
@@ -68,7 +68,7 @@ FULL = Scale(
     sites=40,
     chargers_per_site=5,
     first_wave=DEMO_FIRST_WAVE,
-    middle_pct=60,
+    further_pct=(60, 100),
     hosts=8,
     permille=1000,
     tick_ms=500,
@@ -82,7 +82,7 @@ SMALL = Scale(
     sites=30,
     chargers_per_site=3,
     first_wave=30,
-    middle_pct=70,
+    further_pct=(100,),
     hosts=2,
     permille=300,
     tick_ms=200,

@@ -25,7 +25,7 @@ from ops.fleet.provisioning import FactoryImage
 from ops.stack import write_private
 from ops.world import PublishedRelease, World, make_world
 from otacore.clock import Clock
-from otacore.errors import Unavailable
+from otacore.errors import Misuse, Unavailable
 from rollout.domain.people import Role
 
 ENROL_LIMIT_S = 120
@@ -134,7 +134,7 @@ def _empty(directory: Path) -> None:
     mark = directory / MARK_FILE
     if directory.exists():
         if not mark.exists() and any(directory.iterdir()):
-            raise Unavailable("demo.not_ours", f"{directory} was not made by the demo: move it away, or choose another")
+            raise Misuse("demo.not_ours", f"{directory} was not made by the demo: move it away, or choose another")
         shutil.rmtree(directory)
     directory.mkdir(parents=True)
     mark.touch()

@@ -32,6 +32,7 @@ class Teller:
         self._clock = clock
         self._began_ms = clock.monotonic_ms()
         self._live: Live | None = None
+        self._told: set[str] = set()
         self._last_plain = ""
         self._next_plain_ms = 0
 
@@ -47,6 +48,12 @@ class Teller:
 
     def say(self, text: str) -> None:
         self._console.print(Text.assemble((f"{self.seconds:6.1f} s  ", "dim"), text))
+
+    def say_once(self, text: str) -> None:
+        """What would be the same in every chapter is told in the first one."""
+        if text not in self._told:
+            self._told.add(text)
+            self.say(text)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -89,7 +96,7 @@ class Teller:
 def _line(scene: Scene, sessions: Mapping[str, Sessions]) -> str:
     wave = f"wave {scene.wave} of {len(scene.waves)}"
     counts = f"{scene.count(*GOING_WELL)} kept or better, {scene.count(*WENT_WRONG)} went wrong"
-    return f"{scene.state.replace('_', ' ')}, {wave}: {scene.started} started, {counts}; {_sessions(sessions)}"
+    return f"{scene.state.replace('_', ' ')}, {wave}: {scene.taking_part} take part, {counts}; {_sessions(sessions)}"
 
 
 def _panel(scene: Scene, sessions: Mapping[str, Sessions], seconds: float) -> RenderableType:

@@ -65,6 +65,6 @@ def test_a_question_to_a_person_is_told() -> None:
     assert list(news(scene_of(shown()), after)) == ["r-1 is paused", "a person is asked: the cap stays full"]
 
 
-def test_who_never_activated_has_not_started() -> None:
+def test_who_never_activated_takes_no_part() -> None:
     """The display must not count a charger that was withdrawn."""
-    assert scene_of(shown()).started == 5
+    assert scene_of(shown()).taking_part == 5

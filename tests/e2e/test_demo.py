@@ -1,0 +1,136 @@
+"""The demo's own story, played small: real server, real chargers, real calls; and that nothing of it is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from threading import Event
+
+import pytest
+from rich.console import Console
+
+from ops.demo.scale import SMALL
+from ops.demo.stage import stage
+from ops.demo.story import play
+from ops.demo.teller import Teller
+from otacore.clock import SystemClock
+
+pytestmark = pytest.mark.xdist_group("demo")
+
+LIMIT_S = 120
+DRIVER = """
+import sys, threading
+from dataclasses import replace
+import ops.demo.__main__ as door
+from otacore.errors import Broken
+
+def blocked(made):
+    made.teller.say("on stage")
+    threading.Event().wait()
+
+def failing(made):
+    raise Broken("demo.planted", "this run is meant to fail")
+
+door.SMALL = replace(door.SMALL, sites=2, hosts=1)
+door.play = {"blocked": blocked, "failing": failing}[sys.argv[2]]
+sys.exit(door.main(["--small", "--dir", sys.argv[1]]))
+"""
+
+
+@pytest.mark.timeout(400)
+def test_the_story_holds_every_claim(tmp_path: Path) -> None:
+    """This is what Tidegate is for, end to end: a claim that falls here falls for whoever tries the demo."""
+    heard = StringIO()
+    clock = SystemClock()
+    teller = Teller(Console(file=heard, width=200), clock)
+    with stage(tmp_path / "demo", SMALL, clock=clock, teller=teller) as made:
+        claims = play(made)
+    assert [claim for claim in claims if not claim.holds] == [], heard.getvalue()
+    for told in (
+        "good-1-1-0 is completed, proven",
+        "sick-1-2-0 is rolled back",
+        "dead-1-3-0 is rolled back",
+        "otto agrees",
+    ):
+        assert told in heard.getvalue()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_stopping_it_leaves_nothing_behind(tmp_path: Path, how: signal.Signals) -> None:
+    """A demo that leaves two hundred programs running on somebody's machine is tried once."""
+    with _demo(tmp_path, "blocked") as demo:
+        assert demo.stdout is not None
+        assert any("on stage" in line for line in demo.stdout)
+        assert _running_on(tmp_path)
+        demo.send_signal(how)
+        told = demo.stdout.read()
+        status = demo.wait(LIMIT_S)
+    assert status == (-how if how is signal.SIGKILL else 130), told
+    _await_nobody(tmp_path)
+
+
+def test_a_failure_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """An error must stop the children too, and say what to do instead of a traceback."""
+    with _demo(tmp_path, "failing") as demo:
+        told, _ = demo.communicate(timeout=LIMIT_S)
+    assert demo.returncode == 70
+    assert "demo.planted: this run is meant to fail" in told
+    assert "Traceback" not in told
+    _await_nobody(tmp_path)
+
+
+def test_a_server_that_cannot_start_is_told_with_its_own_words(tmp_path: Path) -> None:
+    """Otherwise one would wait for a minute and learn nothing."""
+    with _demo(tmp_path, "blocked", TIDEGATE_ROLLOUT_BODY_S="-1") as demo:
+        told, _ = demo.communicate(timeout=LIMIT_S)
+    assert demo.returncode == 70
+    assert "demo.server_ended" in told
+    assert "body_s" in told.lower()
+
+
+def test_a_directory_that_is_somebody_elses_is_left_alone(tmp_path: Path) -> None:
+    """The demo empties its directory; it must never empty another one."""
+    (tmp_path / "demo").mkdir()
+    precious = tmp_path / "demo" / "thesis.txt"
+    precious.write_text("years of work")
+    with _demo(tmp_path, "blocked") as demo:
+        told, _ = demo.communicate(timeout=LIMIT_S)
+    assert demo.returncode == 2
+    assert "demo.not_ours" in told
+    assert precious.read_text() == "years of work"
+
+
+def _demo(tmp_path: Path, what: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(tmp_path / "demo"), what],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def _running_on(tmp_path: Path) -> list[str]:
+    """Command lines of processes that name the directory: server, hosts, every charger's program."""
+    return [line for line in _command_lines() if str(tmp_path) in line]
+
+
+def _command_lines() -> Iterator[str]:
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            yield process.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended meanwhile
+
+
+def _await_nobody(tmp_path: Path) -> None:
+    """Who notices that the demo is gone needs a moment to go, too."""
+    moment = Event()
+    for _ in range(LIMIT_S * 10):
+        if not _running_on(tmp_path):
+            return
+        moment.wait(0.1)
+    raise AssertionError(f"still running: {_running_on(tmp_path)}")
