@@ -218,3 +218,7 @@ def _read_token(path: Path | None) -> str:
     if not token or len(raw) > MAX_TOKEN_BYTES:
         raise Misuse("enrol.no_token", "give the one-time token that the operator was shown, and nothing else")
     return token
+
+
+if __name__ == "__main__":
+    sys.exit(main())
