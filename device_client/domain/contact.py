@@ -12,7 +12,7 @@ from device_client.domain.arming import boot_into
 from device_client.domain.effects import Hold
 from device_client.domain.events import Contact, Failed, Held, Tick
 from device_client.domain.jobs import notice_of, require_job
-from device_client.domain.journal import Job, with_failed, with_looked_back, with_notice
+from device_client.domain.journal import Job, with_failed, with_notice
 from device_client.domain.milestones import confirmed_in_journal
 from device_client.domain.reactions import (
     Outcome,
@@ -56,16 +56,15 @@ def on_kept_tick(state: AgentState, event: Tick) -> Reaction:
 
 
 def on_leave_held(state: AgentState, event: Held) -> Reaction:
-    """Leaving: remembered as looked back before anything else, so that it never happens twice; then the old slot."""
+    """Leaving: the old slot, for one boot. It is remembered as looked back as soon as that boot has come or failed."""
     if not event.granted or _contacted_meanwhile(state):
         return _not_now(state, event)
     job = require_job(state)
     state = replace(state, holding=True, reason=NO_CONTACT)
-    state, write = with_journal(state, with_looked_back(state.journal, job.image.release_digest))
     trial = Trial(slot=job.slot.other, kind=TrialKind.LOOK_BACK, nonce=None, rollout_id=job.rollout_id)
     state, boot_write = with_pair(state, job.kind, armed(state.pair(job.kind), trial, job.kind))
     state, effects = boot_into(state, job.kind)
-    return moved(Outcome.FREE, state, write, boot_write, *effects)
+    return moved(Outcome.FREE, state, boot_write, *effects)
 
 
 def on_old_slot_contact(state: AgentState, event: Contact) -> Reaction:

@@ -190,6 +190,8 @@ def without_failed(journal: Journal, release_digest: str) -> Journal:
 
 def with_looked_back(journal: Journal, release_digest: str) -> Journal:
     """Never look back twice for one digest."""
+    if release_digest in journal.looked_back:
+        return journal
     return replace(journal, looked_back=(*journal.looked_back, release_digest)[-MAX_LOOKED_BACK:])
 
 

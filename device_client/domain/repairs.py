@@ -14,7 +14,7 @@ from typing import Final
 
 from device_client.domain.effects import Effect
 from device_client.domain.jobs import notice_of
-from device_client.domain.journal import Job, JobStage, Journal, Notice, with_failed, with_notice
+from device_client.domain.journal import Job, JobStage, Journal, Notice, with_failed, with_looked_back, with_notice
 from device_client.domain.milestones import trial_given_up
 from device_client.domain.reactions import with_journal, with_pair
 from device_client.domain.slots import (
@@ -81,8 +81,11 @@ def job_of_trial(state: AgentState, kind: ReleaseKind, trial: Trial) -> Job | No
 def _unarmed(state: AgentState, kind: ReleaseKind, trial: Trial) -> tuple[AgentState, tuple[Effect, ...]]:
     state, boot_write = with_pair(state, kind, disarmed(state.pair(kind), kind))
     job = job_of_trial(state, kind, trial)
-    if job is None or trial.nonce is None:
+    if job is None:
         return state, (boot_write,)
+    if trial.nonce is None:
+        state, write = with_journal(state, with_looked_back(state.journal, job.image.release_digest))
+        return state, (boot_write, write)
     notice = notice_of(job, Fact.DISARMED, nonce=trial.nonce, failure="device.not_rebooted")
     state, write = with_journal(state, with_notice(state.journal, notice))
     return state, (boot_write, write)
@@ -92,7 +95,10 @@ def _trial_lost(state: AgentState, kind: ReleaseKind, trial: Trial) -> tuple[Age
     effects: tuple[Effect, ...] = ()
     job = job_of_trial(state, kind, trial)
     known = job is None or state.journal.failure_of(job.image.release_digest) is not None
-    if job is not None and not known and trial.kind is not TrialKind.LOOK_BACK:
+    if job is not None and trial.kind is TrialKind.LOOK_BACK:
+        state, write = with_journal(state, with_looked_back(state.journal, job.image.release_digest))
+        effects = (write,)
+    elif job is not None and not known:
         state, write = with_journal(state, trial_given_up(state.journal, job, TRIAL_EXHAUSTED, trial.nonce))
         effects = (write,)
     state, boot_write = with_pair(state, kind, replace(state.pair(kind), failed_trial=None))

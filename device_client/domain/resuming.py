@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final, assert_never
 
 from device_client.domain.jobs import notice_of
-from device_client.domain.journal import Job, JobStage, Journal, with_failed, with_notice
+from device_client.domain.journal import Job, JobStage, Journal, with_failed, with_looked_back, with_notice
 from device_client.domain.milestones import confirmed_in_journal, kept_in_journal, recovered
 from device_client.domain.repairs import job_of_trial
 from device_client.domain.slots import Slot, SlotStatus, Trial, TrialKind
@@ -45,7 +45,8 @@ def _on_trial(state: AgentState, kind: ReleaseKind, trial: Trial) -> AgentState:
     if job is None:
         raise AssertionError("a trial of a slot without an image was normalised away at boot")
     if trial.kind is TrialKind.LOOK_BACK:
-        return replace(state, stage=Stage.LOOKING_BACK, journal=replace(state.journal, job=job))
+        journal = with_looked_back(replace(state.journal, job=job), job.image.release_digest)
+        return replace(state, stage=Stage.LOOKING_BACK, journal=journal)
     job = replace(job, starts=job.starts + 1)
     journal = replace(state.journal, job=job)
     if job.starts == 1:

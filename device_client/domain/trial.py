@@ -16,7 +16,7 @@ from device_client.domain.attempts import ended_armed
 from device_client.domain.effects import Effect, Release
 from device_client.domain.events import Check, ConfigApplied, Failed, Tick
 from device_client.domain.jobs import notice_of, require_job
-from device_client.domain.journal import Job, with_notice
+from device_client.domain.journal import Job, with_looked_back, with_notice
 from device_client.domain.milestones import kept_in_journal, recovered, trial_given_up
 from device_client.domain.reactions import Outcome, Reaction, moved, released, stay, with_journal, with_pair
 from device_client.domain.slots import TrialKind, disarmed, kept, trial_failed
@@ -36,7 +36,8 @@ def on_config_applied(state: AgentState, event: ConfigApplied) -> Reaction:
     if not event.applied:
         return _given_up(state, job, event.reason or "device.config_refused")
     if trial is not None and trial.kind is TrialKind.LOOK_BACK:
-        return moved(Outcome.SILENT, state)
+        state, write = with_journal(state, with_looked_back(state.journal, job.image.release_digest))
+        return moved(Outcome.SILENT, state, write)
     journal = with_notice(state.journal, notice_of(job, Fact.ARMED, nonce=state.nonce))
     state, write = with_journal(state, journal)
     return moved(Outcome.APPLIED, replace(state, nonce=None, permit=None), write)
@@ -116,10 +117,11 @@ def _given_up(state: AgentState, job: Job, code: str) -> Reaction:
 
 def _not_looking_back(state: AgentState, job: Job, event: Failed) -> Reaction:
     """The look back did not begin: cleared durably first; it was the only one for this digest all the same."""
-    state, write = with_pair(state, job.kind, disarmed(state.pair(job.kind), job.kind))
+    state, boot_write = with_pair(state, job.kind, disarmed(state.pair(job.kind), job.kind))
+    state, write = with_journal(state, with_looked_back(state.journal, job.image.release_digest))
     state = replace(state, reason=event.code)
     if job.kind is ReleaseKind.FIRMWARE:
         state, release = released(state)
-        return moved(Outcome.BUSY, state, write, *release)
+        return moved(Outcome.BUSY, state, boot_write, write, *release)
     state, effects = back_to_primary(state, job.kind)
-    return moved(Outcome.GIVEN_UP, state, write, *effects)
+    return moved(Outcome.GIVEN_UP, state, boot_write, write, *effects)

@@ -9,7 +9,8 @@ Rules it keeps, each a promise:
 3. A trial flag of an install becomes durable only under a permit for that very digest, inside the window and with no
    session; of a recovery, only under a recover permit (D4).
 4. No session is cut by a planned reboot, and none starts on trial (D4).
-5. A revert goes to a slot that was confirmed (D3); the floor never rises over a charger with one good slot.
+5. A look back goes to a slot that was confirmed, once per release (D3).
+6. The floor never rises over a charger with one good slot, and neither it nor the report counter ever falls.
 """
 
 import hashlib
@@ -108,6 +109,7 @@ class PaperCharger:
     reports: list[Report] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
     activations: list[Permit] = field(default_factory=list)
+    look_backs: list[str] = field(default_factory=list)
     ran: list[tuple[ReleaseKind, str]] = field(default_factory=list)
     live_permit: Permit | None = None
     live_until_ms: int = 0
@@ -482,6 +484,10 @@ class PaperCharger:
         if trial.kind is TrialKind.LOOK_BACK:
             if pair.slot(trial.slot).status is not SlotStatus.CONFIRMED:
                 raise Broke("a look back to a slot never confirmed")
+            leaving = pair.slot(trial.slot.other).image
+            if leaving is None or leaving.release_digest in self.look_backs:
+                raise Broke("a second look back for one release")
+            self.look_backs.append(leaving.release_digest)
             return
         permit = self.live_permit
         if permit is None or image is None or permit.release_digest != image.release_digest:

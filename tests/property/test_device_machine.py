@@ -159,12 +159,6 @@ class ChargerLife(RuleBasedStateMachine):
             assert pair.slot(pair.primary.other).status is SlotStatus.CONFIRMED
 
     @invariant()
-    def never_looks_back_twice(self) -> None:
-        """D3: once per digest."""
-        looked = self.charger.journal.looked_back
-        assert len(set(looked)) == len(looked)
-
-    @invariant()
     def failed_releases_stay_failed(self) -> None:
         """D5: a digest that failed here is not made the target of a job again."""
         if self.charger.running is not None:

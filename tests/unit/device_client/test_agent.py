@@ -8,6 +8,7 @@ from securesystemslib.signer import CryptoSigner
 
 from device_client.domain.boot import BootRecord
 from device_client.domain.events import Check, Health
+from device_client.domain.reporting import UNMEASURED
 from device_client.domain.slots import SlotName, SlotStatus
 from device_client.domain.state import Charger, Stage, Timing
 from device_client.service.agent import BEGIN_AGAIN_MS, REBOOT_LIMIT_MS, Agent
@@ -16,6 +17,7 @@ from device_client.service.pacing import Pacing, retry_wait_ms
 from device_client.service.performer import Ports
 from otacore.errors import Broken, Conflict, Misuse, OtaError, Refused, Unavailable
 from otacore.wire.device_api import Answer, PollReply
+from otacore.wire.policy import Floor
 from otacore.wire.release import ReleaseKind
 from otacore.wire.report import Fact, HealthEvent
 from tests.fakes.hand_clock import HandClock
@@ -47,9 +49,17 @@ def agent_on(made: PaperBench) -> Agent:
     )
 
 
-def offer(made: PaperBench, version: str = "1.1.0", *, kind: ReleaseKind = FIRMWARE, content: bytes = IMAGE) -> str:
+def offer(
+    made: PaperBench,
+    version: str = "1.1.0",
+    *,
+    kind: ReleaseKind = FIRMWARE,
+    content: bytes = IMAGE,
+    security_version: int = 1,
+) -> str:
     """Publish a release and let the poll offer it every second."""
-    found = made.world.release(version, kind=kind, content=content if kind is FIRMWARE else None)
+    image = content if kind is FIRMWARE else None
+    found = made.world.release(version, kind=kind, content=image, security_version=security_version)
     digest = made.world.open("r1", found)
     made.server.reply = PollReply(Answer.INSTALL, "offered", 1, False, "r1", kind, digest, 10)  # noqa: FBT003 -- wire
     return digest
@@ -375,6 +385,43 @@ def test_a_poll_answer_without_its_fields_offers_nothing(answer: Answer) -> None
     agent = run(made, agent_on(made), rounds=10)
     assert stage(agent) is Stage.IDLE
     assert len(made.repository.asked_at_ms) == 1
+
+
+def test_the_floor_rises_through_the_ports() -> None:
+    """The refill copies from the wrong slot, or the new floor is not written."""
+    made = bench()
+    made.boot_rom()
+    offer(made, security_version=2)
+    agent = run(made, agent_on(made))
+    nothing(made, poll_after_s=3_600)
+    made.world.floor = Floor("acme-dc50", 2, 2, "1.1.0")
+    made.clock.advance(TIMING.survey_every_ms)
+    run(made, agent, rounds=12)
+    assert made.records.policy.security_floor == 2
+    assert bytes(made.slots.content[FIRMWARE, SlotName.A]) == IMAGE
+    assert made.records.boot.firmware.slot(SlotName.A).status is SlotStatus.CONFIRMED
+
+
+def test_a_configuration_that_the_program_refuses_is_taken_back() -> None:
+    """A refusal of the program is taken for a dead program, or for consent."""
+    made = bench()
+    made.boot_rom()
+    offer(made, "1.1", kind=CONFIG)
+    made.program.refuses_config = True
+    agent = run(made, agent_on(made), rounds=8)
+    made.program.refuses_config = False
+    run(made, agent, rounds=100)
+    assert made.program.applied == [None]
+    assert "device.config_refused" in [report.failure for report in made.server.reports]
+
+
+def test_a_running_slot_that_cannot_be_read_is_told_as_such() -> None:
+    """A report attests a digest that nobody measured (R3)."""
+    made = bench()
+    made.boot_rom()
+    del made.slots.content[FIRMWARE, SlotName.A][5:]
+    run(made, agent_on(made), rounds=3)
+    assert made.server.reports[0].firmware.image_sha256 == UNMEASURED
 
 
 def test_forget_goes_through() -> None:

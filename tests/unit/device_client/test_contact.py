@@ -101,6 +101,37 @@ def test_a_power_cut_on_the_look_back_goes_on_with_the_new_slot() -> None:
     assert charger.trace.count("Reboot") == 1
 
 
+def test_a_look_back_that_does_not_start_is_the_only_one_all_the_same() -> None:
+    """A reboot that fails makes the charger try to leave every day, or leaves the flag for some later power cut."""
+    charger = kept_and_mute()
+    charger.reboot_fails = True
+    charger.run(40, ms=HOUR_MS)
+    assert charger.record.firmware.trial is None
+    assert charger.state.stage is Stage.KEPT
+    assert charger.start_session()
+    charger.session = charger.reboot_fails = False
+    charger.run(40, ms=HOUR_MS)
+    assert charger.digest() == NEW
+    assert charger.trace.count("Reboot") == 1
+
+
+def test_a_configuration_whose_look_back_is_refused_goes_on() -> None:
+    """A program that will not take the old configuration for a moment is left without any."""
+    world = PaperWorld()
+    charger = PaperCharger(world, world.factory(config="1.0"))
+    charger.run(2)
+    digest = world.open("r1", world.release("1.1", kind=CONFIG))
+    charger.behaviour[digest] = Behaviour.MUTE
+    charger.run(8)
+    charger.questions_fail[do.ApplyConfig] = "http.program_silent"
+    charger.run(30, ms=HOUR_MS)
+    charger.questions_fail.clear()
+    charger.run(3, ms=HOUR_MS)
+    assert charger.digest(CONFIG) == digest
+    assert charger.state.stage is Stage.KEPT
+    assert charger.start_session()
+
+
 def test_contact_that_comes_while_it_makes_ready_to_leave_keeps_it() -> None:
     """The charger leaves a release that has just reached somebody."""
     charger = kept_and_mute()

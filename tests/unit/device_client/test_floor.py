@@ -138,6 +138,23 @@ def test_a_refill_that_fails_is_told_and_tried_again() -> None:
     assert charger.policy.security_floor == 2
 
 
+def test_a_refill_that_does_not_fit_raises_nothing() -> None:
+    """The floor rises over a copy that nobody read back."""
+    charger = updated()
+    charger.world.floor = FLOOR
+
+    def cell_dies(effect: do.Effect) -> None:
+        if isinstance(effect, do.ReadBackSlot):
+            charger.slots[FIRMWARE, SlotName.A].rotten = True
+
+    charger.before_effect = cell_dies
+    next_survey(charger)
+    assert charger.policy.security_floor == 0
+    assert charger.record.firmware.slot(SlotName.A).status is SlotStatus.INVALID
+    charger.run(1)
+    assert charger.reports[-1].failure == "device.refill_does_not_fit"
+
+
 def test_a_paused_download_gives_way_to_the_refill() -> None:
     """A half-written image counts as downloaded after the refill has written over it."""
     charger = updated()

@@ -3,10 +3,11 @@
 import pytest
 
 from device_client.domain import effects as do
+from device_client.domain.journal import Journal
 from device_client.domain.slots import SlotName, SlotStatus
 from device_client.domain.state import Stage
 from otacore.wire.report import Phase
-from tests.fakes.paper_charger import CONFIG, FIRMWARE, Behaviour, PaperCharger
+from tests.fakes.paper_charger import CONFIG, FIRMWARE, Behaviour, Cut, PaperCharger
 from tests.fakes.paper_world import PaperWorld, digest_of
 
 OLD, NEW = digest_of("firmware 1.0.0"), digest_of("firmware 1.1.0")
@@ -162,6 +163,53 @@ def test_a_configuration_that_the_program_refuses_is_taken_back() -> None:
     assert charger.digest(CONFIG) == digest_of("config 1.0")
     assert (charger.reports[-1].fact, charger.reports[-1].failure) == ("reverted", "device.config_refused")
     assert charger.start_session()
+
+
+def test_a_program_that_does_not_answer_counts_as_a_failed_configuration() -> None:
+    """Nobody knows under which configuration the charger runs, and the agent goes on as if it knew."""
+    charger = charger_with(Behaviour.GOOD, config=True)
+    charger.questions_fail[do.ApplyConfig] = "http.program_silent"
+    charger.run(3)
+    assert charger.record.config.trial is None
+    assert charger.digest(CONFIG) == digest_of("config 1.0")
+    charger.questions_fail.clear()
+    charger.run(2, ms=61_000)
+    assert charger.state.stage is Stage.IDLE
+    assert charger.facts()[-1] == "reverted"
+    assert charger.start_session()
+
+
+@pytest.mark.parametrize("behaviour", [Behaviour.GOOD, Behaviour.SICK, Behaviour.DIES])
+def test_a_trial_ends_well_although_the_journal_is_lost(behaviour: Behaviour) -> None:
+    """A charger whose journal was replaced stays on trial for ever, or stops there."""
+    charger = charger_with(Behaviour.STUCK)
+    until(charger, Stage.TRIAL)
+    charger.power_off()
+    charger.journal = Journal(counter=charger.journal.counter)
+    charger.behaviour[NEW] = behaviour
+    charger.run(12)
+    assert charger.digest() == (NEW if behaviour is Behaviour.GOOD else OLD)
+    assert charger.record.firmware.trial is None
+    told = [report for report in charger.reports if report.fact in ("confirmed", "reverted")]
+    assert [(report.release_digest, report.rollout_id) for report in told] == [(NEW, "r1")]
+
+
+def test_kept_is_told_although_the_power_went_before_it_was_written_down() -> None:
+    """The judge never learns that the charger came back, and the day without contact never begins to count."""
+    charger = charger_with(Behaviour.STUCK)
+    until(charger, Stage.TRIAL)
+    charger.online = False
+    charger.behaviour[NEW] = Behaviour.GOOD
+    charger.cut_at, charger.cut = charger.writes, Cut.AFTER
+    charger.attempt(charger.tick)
+    assert charger.running is None
+    charger.power_on()
+    assert charger.state.stage is Stage.KEPT
+    assert charger.journal.job is not None
+    assert charger.journal.job.stage == "kept"
+    charger.online = True
+    charger.run(2)
+    assert charger.facts()[-2:] == ["kept", "confirmed"]
 
 
 def test_the_way_back_to_the_old_configuration_is_tried_until_it_works() -> None:
