@@ -159,13 +159,13 @@ def test_a_start_that_is_not_back_at_its_deadline_has_failed() -> None:
     """Silence would else keep its slot of the cap for ever, and be no outcome."""
     for stage in (Stage.PERMITTED, Stage.ARMED):
         part = replace(PART, stage=stage)
-        assert after_start_deadline(part, None, now_ms=50).stage is Stage.SILENT
-        heard_before = replace(STATE, firmware=OLD, armed_nonce=None, received_at_ms=0)
-        assert after_start_deadline(part, heard_before, now_ms=50).stage is Stage.SILENT
-        elsewhere = replace(heard_before, received_at_ms=20)
-        assert after_start_deadline(part, elsewhere, now_ms=50).stage is Stage.REVERTED
+        assert after_start_deadline(part, None, PERMIT, now_ms=50).stage is Stage.SILENT
+        under_way = replace(STATE, firmware=OLD, armed_nonce=None, counter=PERMIT.request_counter)
+        assert after_start_deadline(part, under_way, PERMIT, now_ms=50).stage is Stage.SILENT
+        elsewhere = replace(under_way, counter=PERMIT.request_counter + 1)
+        assert after_start_deadline(part, elsewhere, PERMIT, now_ms=50).stage is Stage.REVERTED
     for stage in set(Stage) - {Stage.PERMITTED, Stage.ARMED}:
-        assert after_start_deadline(replace(PART, stage=stage), None, now_ms=50).stage is stage
+        assert after_start_deadline(replace(PART, stage=stage), None, PERMIT, now_ms=50).stage is stage
 
 
 def test_the_end_of_a_soak_without_a_good_word_is_an_outcome() -> None:
