@@ -297,8 +297,7 @@ class PaperCharger:
     def _perform_one(self, effect: do.Effect) -> on.Event | None:
         match effect:
             case do.WriteBoot():
-                self._judge_boot_write(effect.record)
-                self._durable(lambda: setattr(self, "record", effect.record))
+                self._durable(lambda: self._boot_written(effect.record))
             case do.WriteJournal():
                 self._judge_journal_write(effect.journal)
                 self._durable(lambda: setattr(self, "journal", effect.journal))
@@ -455,7 +454,8 @@ class PaperCharger:
             raise Broke("something unsigned boots")
         self.ran.append((kind, image.release_digest))
 
-    def _judge_boot_write(self, record: BootRecord) -> None:
+    def _boot_written(self, record: BootRecord) -> None:
+        """The record becomes durable: was that allowed?"""
         for kind in ReleaseKind:
             before, after = self.record.pair(kind), record.pair(kind)
             if after.trial is not None and before.trial is None:
@@ -466,6 +466,7 @@ class PaperCharger:
                 verified = after.slot(name).status is SlotStatus.VERIFIED
                 if verified and before.slot(name).status is not SlotStatus.VERIFIED:
                     self._require_whole(kind, name, after.slot(name).image)
+        self.record = record
 
     def _require_trial(self, kind: ReleaseKind) -> None:
         if self.record.pair(kind).trial is None:
