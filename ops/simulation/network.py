@@ -10,6 +10,7 @@ Rules:
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from ops.simulation.engine import Engine
@@ -32,6 +33,16 @@ class Link:
         self.is_dead = False
 
 
+@dataclass(slots=True)
+class Exchange:
+    """A request and whatever is under way of it and its answers."""
+
+    until_ms: int
+    timed_out: Callable[[], None]
+    under_way: int = 0
+    is_open: bool = True
+
+
 class Network:
     """Every link of the world; the rates are the world's faults."""
 
@@ -47,29 +58,35 @@ class Network:
         timed_out: Callable[[], None],
     ) -> None:
         """Send a request. `handle` is the server (None: it died or refused the connection while it worked)."""
-        waiting = [True]
-        self._engine.after(TIMEOUT_MS, lambda: self._give_up(waiting, timed_out))
-        copies = 2 if self._faults.now(self._faults.rates.doubled) else 1
-        for _ in range(copies):
+        exchange = Exchange(self._engine.now_ms + TIMEOUT_MS, timed_out)
+        for _ in range(2 if self._faults.now(self._faults.rates.doubled) else 1):
             if self._passes(link):
-                self._engine.after(self._delay(), lambda: self._deliver(link, handle, answered, waiting))
+                exchange.under_way += 1
+                self._engine.after(self._delay(), lambda: self._deliver(link, handle, answered, exchange))
+        self._given_up_if_lost(exchange)
 
     def _deliver(
-        self, link: Link, handle: Callable[[], T | None], answered: Callable[[T], None], waiting: list[bool]
+        self, link: Link, handle: Callable[[], T | None], answered: Callable[[T], None], exchange: Exchange
     ) -> None:
         answer = handle()
         if answer is not None and self._passes(link):
-            self._engine.after(self._delay(), lambda: self._arrive(answer, answered, waiting))
+            delay_ms = self._delay()
+            if self._engine.now_ms + delay_ms < exchange.until_ms:
+                self._engine.after(delay_ms, lambda: self._arrive(answer, answered, exchange))
+                return
+        exchange.under_way -= 1
+        self._given_up_if_lost(exchange)
 
-    def _arrive(self, answer: T, answered: Callable[[T], None], waiting: list[bool]) -> None:
-        if waiting[0]:
-            waiting[0] = False
+    def _arrive(self, answer: T, answered: Callable[[T], None], exchange: Exchange) -> None:
+        if exchange.is_open:
+            exchange.is_open = False
             answered(answer)
 
-    def _give_up(self, waiting: list[bool], timed_out: Callable[[], None]) -> None:
-        if waiting[0]:
-            waiting[0] = False
-            timed_out()
+    def _given_up_if_lost(self, exchange: Exchange) -> None:
+        """Nothing is under way any more: the charger waits its time out."""
+        if exchange.is_open and exchange.under_way == 0:
+            exchange.is_open = False
+            self._engine.after(exchange.until_ms - self._engine.now_ms, exchange.timed_out)
 
     def _passes(self, link: Link) -> bool:
         if self._faults.now(self._faults.rates.partition):

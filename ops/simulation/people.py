@@ -7,11 +7,13 @@ services would not let a person do; dangerous acts ask a second person, as they 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ops.simulation.scenario import MINUTE_MS, PlannedRollout
 from otacore.errors import Conflict, Misuse, Refused
 from rollout.domain.halt import HaltAnswer
+from rollout.domain.judge.plan import JudgePlan
 from rollout.domain.people import Principal, Role
 from rollout.domain.planning import PlanRequest
 from rollout.domain.records import Options, Rollout, Selector, State
@@ -35,6 +37,8 @@ class People:
     def __init__(self, world: World) -> None:
         self._world = world
         self._at_work = True
+        self.is_acting = False
+        """A person's act is under way: what is committed now is theirs."""
         self._started: list[str] = []
 
     def begin(self) -> None:
@@ -51,6 +55,13 @@ class People:
     def leave(self) -> None:
         """Nobody acts from now on."""
         self._at_work = False
+
+    def startled(self, rollout_id: str) -> None:
+        """A permit was just given; now and then somebody halts at this very moment."""
+        engine = self._world.engine
+        drawn, delay_ms = engine.random.random(), engine.between(0, 40_000)
+        if drawn < self._world.scenario.meddling / 2 and self._at_work:
+            engine.after(delay_ms, lambda: self.halt(rollout_id) if self._at_work else None)
 
     # --- launching ----------------------------------------------------------------------------------------------------
 
@@ -86,11 +97,17 @@ class People:
             )
             self._do(rollout_id, "create", lambda: server.rollouts.create(ALICE, creation))
         if self._state(rollout_id) is State.DRAFT:
-            request = PlanRequest(waves=planned.waves, judge=planned.judge)
-            self._do(rollout_id, "plan", lambda: server.rollouts.plan(ALICE, rollout_id, request))
+            self._plan(planned, planned.judge)
+        if self._state(rollout_id) is State.DRAFT:
+            self._plan(planned, replace(planned.judge, promote_unproven_after_soak=True))
         if self._state(rollout_id) is State.PLANNED:
             self._do(rollout_id, "start", lambda: server.rollouts.start(ALICE, rollout_id, reason="as planned"))
         return self._state(rollout_id) not in (None, State.DRAFT, State.PLANNED)
+
+    def _plan(self, planned: PlannedRollout, judge: JudgePlan) -> None:
+        request = PlanRequest(waves=planned.waves, judge=judge)
+        rollouts, rollout_id = self._world.server.rollouts, planned.rollout_id
+        self._do(rollout_id, "plan", lambda: rollouts.plan(ALICE, rollout_id, request))
 
     # --- visits -------------------------------------------------------------------------------------------------------
 
@@ -128,16 +145,17 @@ class People:
     def _answer(self, rollout: Rollout, drawn: float) -> None:
         server, rollout_id = self._world.server, rollout.rollout_id
         if drawn < 0.5:  # noqa: PLR2004 - shares of moods
-            done = self._do(
-                rollout_id, "resume", lambda: server.rollouts.resume(ALICE, rollout_id, reason="looked at it")
-            )
-            if done and self._state(rollout_id) in (State.RUNNING, State.COMPLETED):
-                self._world.watch.resumed(rollout_id)
+            self._do(rollout_id, "resume", lambda: server.rollouts.resume(ALICE, rollout_id, reason="looked at it"))
         elif drawn < 0.7 and rollout.state is State.PAUSED:  # noqa: PLR2004 - the same
-            self._world.books.rollouts[rollout_id].was_promoted = True
-            self._do(rollout_id, "promote", lambda: server.rollouts.promote(ALICE, rollout_id, reason="good enough"))
+            self._promote(rollout_id)
         elif drawn < 0.9:  # noqa: PLR2004 - the same
             self._roll_back(rollout_id)
+
+    def _promote(self, rollout_id: str) -> None:
+        server, book = self._world.server, self._world.books.rollouts[rollout_id]
+        book.was_promoted = True
+        self._do(rollout_id, "promote", lambda: server.rollouts.promote(ALICE, rollout_id, reason="good enough"))
+        book.was_promoted = False
 
     def halt(self, rollout_id: str) -> None:
         """One person, at once."""
@@ -181,11 +199,14 @@ class People:
                 answer = server.rollouts.approve(BOB, answer.approval.approval_id)
             return answer
 
+        self.is_acting = True
         try:
             answer = server.guarded(both)
         except (Refused, Misuse, Conflict) as error:
             engine.note(f"{what} {subject}: {error.code}")
             return False
+        finally:
+            self.is_acting = False
         engine.note(f"{what} {subject}: {'no answer' if answer is None else type(answer).__name__}")
         if isinstance(answer, HaltAnswer):
             self._world.watch.halted(subject, announced=answer.permits_open, young=answer.permits_young)

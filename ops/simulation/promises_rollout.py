@@ -43,10 +43,6 @@ class RolloutPromises:
         if announced:
             books.reach("halt with live permits")
 
-    def resumed(self, rollout_id: str) -> None:
-        """Persons let it go on."""
-        self._world.books.rollouts[rollout_id].halted = None
-
     def activated(self, charger: Charger, flight: Flight) -> None:
         """A trial boots, or a configuration is applied on trial."""
         grant = self._world.books.grants.get(flight.nonce or "")
@@ -84,6 +80,8 @@ class RolloutPromises:
                 epoch=permit.epoch,
                 at_ms=self._world.engine.now_ms,
             )
+        if book.state is State.COMPLETED:
+            books.reach("latecomer")
         if permit.purpose is Purpose.INSTALL:
             self._may_install(charger, permit, book)
         else:
@@ -206,14 +204,37 @@ class RolloutPromises:
         if (advances or completes) and book.wave and not book.was_promoted and rollout.resume_to is None:
             self._soaked(rollout, book, waves)
         if rollout.state != book.state:
-            books.reach(f"rollout {rollout.state}")
-            if rollout.state is State.COMPLETED:
-                books.reach("completed unproven" if rollout.unproven else "completed proven")
+            self._left(rollout, book)
+            self._note_state(rollout)
         if advances or completes:
             book.was_promoted = False
         book.state, book.epoch, book.wave = rollout.state, rollout.epoch, rollout.wave
         if advances:
             book.wave_published_ms = None
+
+    def _left(self, rollout: Rollout, book: RolloutBook) -> None:
+        if book.state != State.HALTED:
+            return
+        if rollout.state is not State.ROLLING_BACK and not self._world.people.is_acting:
+            raise PromiseBroken("A2", f"{rollout.rollout_id} goes on after a halt, and nobody resumed it")
+        if rollout.state in GIVES_INSTALLS:
+            book.halted = None
+
+    def _note_state(self, rollout: Rollout) -> None:
+        books, by_itself = self._world.books, not self._world.people.is_acting
+        books.reach(f"rollout {rollout.state}")
+        match rollout.state:
+            case State.COMPLETED:
+                books.reach("completed unproven" if rollout.unproven else "completed proven")
+            case State.ROLLING_BACK if by_itself:
+                books.reach("judge fails a release")
+            case State.HALTED if by_itself:
+                books.reach("halted by hard events")
+            case State.PAUSED if by_itself:
+                hard = (rollout.question or "").startswith("safety trip")
+                books.reach("paused by a hard event" if hard else "asks a person")
+            case _:
+                pass
 
     def _wave_opened(self, rollout: Rollout, book: RolloutBook) -> None:
         if rollout.wave != book.wave + 1 or rollout.wave in book.waves_opened:
@@ -223,6 +244,8 @@ class RolloutPromises:
                 "R6", f"{rollout.rollout_id}: wave {rollout.wave} opens under the epoch of the one before"
             )
         book.waves_opened.append(rollout.wave)
+        if rollout.wave > 1:
+            self._world.books.reach("advance")
 
     def _soaked(self, rollout: Rollout, book: RolloutBook, waves: tuple[Wave, ...]) -> None:
         if book.state == State.COMPLETED:

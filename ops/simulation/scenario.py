@@ -169,7 +169,7 @@ def _sites(engine: Engine, *, until_ms: int, odd_share: float) -> tuple[SiteWith
         site = Site(
             site_id=f"s{index}",
             site_class="depot",
-            place_share_pct=engine.random.choice((25, 25, 50)),
+            place_share_pct=engine.random.choice((25, 50, 100)),
             consent=consent,
         )
         traits = tuple(draw_traits(engine, until_ms=until_ms, odd_share=odd_share) for _ in range(count))

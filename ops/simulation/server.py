@@ -106,8 +106,10 @@ class Server:
             self._interleave()
             dies = faults.now(faults.rates.crash_before_commit)
         else:
-            self._look_at_commits()
+            advanced = self._look_at_commits()
             dies = faults.now(faults.rates.crash_after_commit)
+            if dies and advanced and self._is_working:
+                self._world.books.reach("crash right after an advance")
         if dies and self._is_working:
             raise ServerDied
 
@@ -122,7 +124,9 @@ class Server:
         finally:
             self._is_nested = False
 
-    def _look_at_commits(self) -> None:
+    def _look_at_commits(self) -> bool:
+        """Tell the watch of every rollout whose row was committed; True when a wave was opened."""
+        before = self._world.books.reached.get("advance", 0)
         changes = self.store.changes_since(self._changes, limit=1_000)
         self._changes = changes.through
         if changes.rollouts:
@@ -131,6 +135,7 @@ class Server:
                     rollout = rows.rollout(rollout_id)
                     if rollout is not None:
                         self._world.watch.committed(rollout, rows.waves(rollout_id))
+        return self._world.books.reached.get("advance", 0) > before
 
     def guarded(self, work: Callable[[], T]) -> T | None:
         """Do something in the process; None when it is down, dies of it, or answers 503."""
@@ -187,8 +192,8 @@ class Server:
         """A report."""
         content = hashlib.sha256(encode(report)).hexdigest()
         reply = self.guarded(lambda: self._intake.record(report, content))
-        if reply is not None and reply.accepted:
-            self._world.watch.told(charger, report)
+        if reply is not None:
+            self._world.watch.told(charger, report, accepted=reply.accepted)
         return reply
 
     def opened(self, reply: PermitReply) -> Permit | None:

@@ -139,9 +139,13 @@ class Watch:
         if report.armed_nonce is None and report.counter > self._books.requests[flight.nonce].report_counter:
             raise PromiseBroken("R5", f"{charger.name} says it is unarmed while its trial flag is set")
 
-    def told(self, charger: Charger, report: Report) -> None:
-        """The server stored a report."""
+    def told(self, charger: Charger, report: Report, *, accepted: bool) -> None:
+        """The server answered a report. Facts are taken under any epoch, in any state (DESIGN section 5)."""
         book = self._books.chargers[charger.name]
+        if not accepted:
+            raise PromiseBroken(
+                "reports", f"report {report.counter} of {charger.name} is refused: facts are always taken"
+            )
         if report.counter >= book.told_counter:
             book.told_counter, book.told_healthy = report.counter, report.healthy
 
@@ -160,12 +164,10 @@ class Watch:
 
     def granted(self, charger: Charger, permit: Permit) -> None:
         self._rollout.granted(charger, permit)
+        self._world.people.startled(permit.rollout_id)
 
     def halted(self, rollout_id: str, *, announced: int, young: int) -> None:
         self._rollout.halted(rollout_id, announced=announced, young=young)
-
-    def resumed(self, rollout_id: str) -> None:
-        self._rollout.resumed(rollout_id)
 
     def publishing(self, order: CampaignOrder, before: CampaignManifest | None) -> None:
         self._rollout.publishing(order, before)

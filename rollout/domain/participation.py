@@ -75,11 +75,17 @@ def after_report(before: Participation, report: Report, reading: Reading) -> Par
     )
 
 
-def after_start_deadline(before: Participation, state: DeviceState | None, *, now_ms: int) -> Participation:
-    """The start deadline has come: not back and healthy on the release means that the start failed."""
+def after_start_deadline(
+    before: Participation, state: DeviceState | None, permit: PermitRow | None, *, now_ms: int
+) -> Participation:
+    """The start deadline has come: not back and healthy on the release means that the start failed.
+
+    Only a report made after the request tells where the charger went; one that was under way meanwhile tells nothing.
+    """
     if before.stage not in (Stage.PERMITTED, Stage.ARMED):
         return before
-    if state is not None and state.received_at_ms > before.permitted_at_ms and _is_elsewhere(before, state):
+    told = state is not None and permit is not None and state.counter > permit.request_counter
+    if told and state is not None and _is_elsewhere(before, state):
         return replace(before, stage=Stage.REVERTED, reason="not running it at the deadline", changed_at_ms=now_ms)
     return replace(before, stage=Stage.SILENT, reason="silent at the start deadline", changed_at_ms=now_ms)
 
@@ -137,7 +143,7 @@ def _read_state(stage: Stage, before: Participation, report: Report, reading: Re
 
 
 def _read_running_it(stage: Stage, before: Participation, running: Running, report: Report, reading: Reading) -> Stage:
-    waiting = stage in (*_BEFORE_BOOT, Stage.WITHDRAWN)
+    waiting = stage in (*_BEFORE_BOOT, Stage.WITHDRAWN, Stage.REVERTED, Stage.FAILED)
     if not running.confirmed:
         if waiting:
             return Stage.KEPT if report.phase is Phase.KEPT else Stage.ARMED

@@ -30,7 +30,7 @@ def _after(tx: Transaction, before: Participation, row: DueRow, now_ms: int) -> 
     state = tx.state(row.device_id)
     match row.kind:
         case DueKind.START:
-            return after_start_deadline(before, state, now_ms=now_ms)
+            return after_start_deadline(before, state, tx.permit(before.nonce), now_ms=now_ms)
         case DueKind.SOAK:
             return after_soak_deadline(before, state, soak_ms=soak_ms_of(tx, before), now_ms=now_ms)
         case DueKind.CLEAN:
