@@ -51,17 +51,19 @@ def driver_errors() -> Iterator[None]:
     """Say by kind what the driver says by text."""
     try:
         yield
-    except IntegrityError as error:
+    except (sqlite3.IntegrityError, IntegrityError) as error:
         raise Conflict("store.stale", "somebody else wrote the same row: look again") from error
-    except DBAPIError as error:
+    except sqlite3.Error as error:
         raise _meaning(error) from error
+    except DBAPIError as error:
+        raise _meaning(error.orig) from error
     except PoolTimeoutError as error:
         raise Unavailable("store.busy", "the database has no free connection; try again") from error
 
 
-def _meaning(error: DBAPIError) -> OtaError:
-    text = str(error.orig)
-    code = getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+def _meaning(error: BaseException | None) -> OtaError:
+    text = str(error)
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     match code:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return Unavailable("store.busy", "another process holds the database; try again")

@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, delete, func, select
 
 from otacore.errors import Conflict
 from otacore.wire.release import ReleaseKind
-from rollout.adapters.sql.mapping import RowMap, upsert
+from rollout.adapters.sql.mapping import Prepared, RowMap, upsert
 from rollout.adapters.sql.rows import ChangeKind, Rows
 from rollout.adapters.sql.tables import fleet as tables
 from rollout.domain.fleet import Confirmation, Device, DeviceState, EnrolToken, ReportRow, Seen, Site
@@ -20,16 +20,17 @@ _SEEN = RowMap(Seen, tables.SeenRow)
 _TOKENS = RowMap(EnrolToken, tables.EnrolTokenRow)
 
 _device = _DEVICES.table.c
-_NUMBERED = _DEVICES.select(_device.number == bindparam("number"))
-_COUNT = select(func.coalesce(func.max(_device.number) + 1, 0))
-_OF_SITE = _DEVICES.select(_device.site_id == bindparam("site_id")).order_by(_device.number)
-_PAGE = (
+_NUMBERED = Prepared(_DEVICES.select(_device.number == bindparam("number")))
+_COUNT = Prepared(select(func.coalesce(func.max(_device.number) + 1, 0)))
+_OF_SITE = Prepared(_DEVICES.select(_device.site_id == bindparam("site_id")).order_by(_device.number))
+_page = (
     _DEVICES.select(_device.number >= bindparam("from_number")).order_by(_device.number).limit(bindparam("row_limit"))
 )
-_PAGE_OF_PRODUCT = _PAGE.where(_device.product == bindparam("product"))
-_FORGET_REPORTS = delete(_REPORTS.table).where(_REPORTS.table.c.device_id == bindparam("of_device"))
+_PAGE = Prepared(_page)
+_PAGE_OF_PRODUCT = Prepared(_page.where(_device.product == bindparam("product")))
+_FORGET_REPORTS = Prepared(delete(_REPORTS.table).where(_REPORTS.table.c.device_id == bindparam("of_device")))
 _confirmation = _CONFIRMATIONS.table.c
-_CONFIRMED = (
+_CONFIRMED = Prepared(
     _CONFIRMATIONS.select(
         _confirmation.device_id == bindparam("device_id"), _confirmation.kind == bindparam("confirmed_kind")
     )
@@ -37,7 +38,7 @@ _CONFIRMED = (
     .limit(bindparam("row_limit"))
 )
 # Liveness replaces only what is older: a late batch must not turn a charger's clock back.
-_SEE = upsert(_SEEN.table, only_if=lambda stored, given: given["at_ms"] >= stored["at_ms"])
+_SEE = Prepared(upsert(_SEEN.table, only_if=lambda stored, given: given["at_ms"] >= stored["at_ms"]))
 
 
 class SqlFleetRows(Rows):
@@ -104,7 +105,7 @@ class SqlFleetRows(Rows):
 
     def put_seen(self, batch: Sequence[Seen]) -> None:
         if batch:
-            self._write(_SEE, [_SEEN.values(seen) for seen in batch])
+            self._write_all(_SEE, [_SEEN.values(seen) for seen in batch])
 
     def enrol_token(self, token_hash: str) -> EnrolToken | None:
         return self._get(_TOKENS, token_hash=token_hash)

@@ -1,10 +1,10 @@
 """`PeopleRows` over SQL: principals, approvals, latches, the audit chain."""
 
-from sqlalchemy import BindParameter, bindparam, delete
+from sqlalchemy import BindParameter, bindparam
 from sqlalchemy.dialects.sqlite import insert
 
 from otacore.errors import Conflict
-from rollout.adapters.sql.mapping import RowMap
+from rollout.adapters.sql.mapping import Prepared, RowMap
 from rollout.adapters.sql.rows import ChangeKind, Rows
 from rollout.adapters.sql.tables import people as tables
 from rollout.domain.people import Approval, AuditEntry, Latch, Principal
@@ -18,19 +18,21 @@ _LATCHES = RowMap(Latch, tables.LatchRow)
 _AUDIT = RowMap(AuditEntry, tables.AuditRow)
 
 _row_limit: BindParameter[int] = bindparam("row_limit")
-_WITH_TOKEN = _PRINCIPALS.select(_PRINCIPALS.table.c.token_hash == bindparam("of_token")).limit(1)
-_EVERYONE = _PRINCIPALS.select().order_by(_PRINCIPALS.table.c.name).limit(MAX_PRINCIPALS)
+_WITH_TOKEN = Prepared(_PRINCIPALS.select(_PRINCIPALS.table.c.token_hash == bindparam("of_token")).limit(1))
+_EVERYONE = Prepared(_PRINCIPALS.select().order_by(_PRINCIPALS.table.c.name).limit(MAX_PRINCIPALS))
 _approval = _APPROVALS.table.c
-_APPROVALS_OPEN = (
+_APPROVALS_OPEN = Prepared(
     _APPROVALS.select(_approval.approved_at_ms.is_(None), _approval.expires_at_ms > bindparam("now_ms"))
     .order_by(_approval.requested_at_ms, _approval.approval_id)
     .limit(_row_limit)
 )
-_ALL_LATCHES = _LATCHES.select().order_by(_LATCHES.table.c.scope).limit(MAX_LATCHES)
+_ALL_LATCHES = Prepared(_LATCHES.select().order_by(_LATCHES.table.c.scope).limit(MAX_LATCHES))
 _audit = _AUDIT.table.c
-_LAST_AUDIT = _AUDIT.select().order_by(_audit.sequence.desc()).limit(1)
-_AUDIT_PAGE = _AUDIT.select(_audit.sequence > bindparam("after_sequence")).order_by(_audit.sequence).limit(_row_limit)
-_ACTS_OF = (
+_LAST_AUDIT = Prepared(_AUDIT.select().order_by(_audit.sequence.desc()).limit(1))
+_AUDIT_PAGE = Prepared(
+    _AUDIT.select(_audit.sequence > bindparam("after_sequence")).order_by(_audit.sequence).limit(_row_limit)
+)
+_ACTS_OF = Prepared(
     _AUDIT.select(
         _audit.actor == bindparam("of_actor"),
         _audit.action == bindparam("of_action"),
@@ -39,7 +41,7 @@ _ACTS_OF = (
     .order_by(_audit.at_ms.desc(), _audit.sequence.desc())
     .limit(_row_limit)
 )
-_APPEND = insert(_AUDIT.table).on_conflict_do_nothing()
+_APPEND = Prepared(insert(_AUDIT.table).on_conflict_do_nothing())
 
 
 class SqlPeopleRows(Rows):
@@ -74,14 +76,14 @@ class SqlPeopleRows(Rows):
         self._note(ChangeKind.LATCHES)
 
     def drop_latch(self, scope: str) -> None:
-        self._write(delete(_LATCHES.table).where(_LATCHES.table.c.scope == bindparam("of_scope")), {"of_scope": scope})
+        self._write(_LATCHES.drop, {"scope": scope})
         self._note(ChangeKind.LATCHES)
 
     def last_audit(self) -> AuditEntry | None:
         return self._one(_AUDIT, _LAST_AUDIT, {})
 
     def append_audit(self, entry: AuditEntry) -> None:
-        if self._write(_APPEND, _AUDIT.values(entry)).rowcount != 1:
+        if self._write(_APPEND, _AUDIT.values(entry)) != 1:
             raise Conflict("audit.stale", "somebody else wrote the next line of the audit log: try again")
 
     def audit_page(self, *, after_sequence: int, limit: int) -> tuple[AuditEntry, ...]:

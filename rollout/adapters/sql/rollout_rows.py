@@ -7,8 +7,8 @@ from sqlalchemy import BindParameter, bindparam, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from otacore.errors import Broken, Conflict, Refused
-from rollout.adapters.sql.mapping import RowMap, table_of, upsert
-from rollout.adapters.sql.rows import ChangeKind, Rows
+from rollout.adapters.sql.mapping import Prepared, RowMap, among, table_of, upsert
+from rollout.adapters.sql.rows import ChangeKind, Rows, words
 from rollout.adapters.sql.tables import rollouts as tables
 from rollout.domain.judge.plan import JudgePlan, read_plan
 from rollout.domain.records import (
@@ -37,38 +37,48 @@ _COUNTERS = table_of(tables.CounterRow)
 
 _of_rollout: BindParameter[str] = bindparam("of_rollout")
 _rollout = _ROLLOUTS.table.c
-_IN_STATES = (
-    _ROLLOUTS.select(_rollout.state.in_(bindparam("states", expanding=True)))
+_IN_STATES = Prepared(
+    _ROLLOUTS.select(among(_rollout.state, "states"))
     .order_by(_rollout.created_at_ms.desc(), _rollout.rollout_id.desc())
     .limit(bindparam("row_limit"))
 )
-_OF_RELEASE = (
+_OF_RELEASE = Prepared(
     _ROLLOUTS.select(_rollout.release_digest == bindparam("of_release"))
     .order_by(_rollout.created_at_ms.desc(), _rollout.rollout_id.desc())
     .limit(MAX_ROLLOUTS_OF_RELEASE)
 )
-_CREATE = insert(_ROLLOUTS.table).on_conflict_do_nothing()
-_REPLACE = update(_ROLLOUTS.table).where(
-    _rollout.rollout_id == _of_rollout, _rollout.revision == bindparam("expected_revision")
+_CREATE = Prepared(insert(_ROLLOUTS.table).on_conflict_do_nothing())
+_REPLACE = Prepared(
+    update(_ROLLOUTS.table)
+    .where(_rollout.rollout_id == _of_rollout, _rollout.revision == bindparam("expected_revision"))
+    .values({name: bindparam(name) for name in _ROLLOUTS.names})
 )
-_WAVES_OF = _WAVES.select(_WAVES.table.c.rollout_id == _of_rollout).order_by(_WAVES.table.c.number)
+_WAVES_OF = Prepared(_WAVES.select(_WAVES.table.c.rollout_id == _of_rollout).order_by(_WAVES.table.c.number))
 _planned = _PLANNED.table.c
-_PLANNED_OF = _PLANNED.select(_planned.rollout_id == _of_rollout).order_by(_planned.wave, _planned.device_id)
-_PLAN_OF = select(_PLANS.c.body).where(_PLANS.c.rollout_id == _of_rollout)
-_PUT_PLAN = upsert(_PLANS)
+_PLANNED_OF = Prepared(_PLANNED.select(_planned.rollout_id == _of_rollout).order_by(_planned.wave, _planned.device_id))
+_DROP_WAVES = Prepared(delete(_WAVES.table).where(_WAVES.table.c.rollout_id == _of_rollout))
+_DROP_PLANNED = Prepared(delete(_PLANNED.table).where(_planned.rollout_id == _of_rollout))
+_PLAN_OF = Prepared(select(_PLANS.c.body).where(_PLANS.c.rollout_id == _of_rollout))
+_PUT_PLAN = Prepared(upsert(_PLANS))
 _outbox = _OUTBOX.table.c
-_OUTBOX_OF = _OUTBOX.select(_outbox.rollout_id == _of_rollout).order_by(_outbox.epoch)
+_OUTBOX_OF = Prepared(_OUTBOX.select(_outbox.rollout_id == _of_rollout).order_by(_outbox.epoch))
+_DROP_OUTBOX = Prepared(
+    delete(_OUTBOX.table).where(_outbox.rollout_id == _of_rollout, _outbox.epoch <= bindparam("through_epoch"))
+)
 _counter = _COUNTERS.c
-_COUNTERS_OF = select(_counter.wave, _counter.name, _counter.value).where(_counter.rollout_id == _of_rollout)
+_COUNTERS_OF = Prepared(select(_counter.wave, _counter.name, _counter.value).where(_counter.rollout_id == _of_rollout))
 _given = insert(_COUNTERS)
-_COUNT = _given.on_conflict_do_update(
-    index_elements=["rollout_id", "wave", "name"], set_={"value": _counter.value + _given.excluded.value}
+_COUNT = Prepared(
+    _given.on_conflict_do_update(
+        index_elements=["rollout_id", "wave", "name"], set_={"value": _counter.value + _given.excluded.value}
+    )
 )
 _event = _HARD_EVENTS.table.c
-_EVENTS_OF = (
+_EVENTS_OF = Prepared(
     _HARD_EVENTS.select(_event.rollout_id == _of_rollout).order_by(_event.at_ms, _event.entry).limit(MAX_HARD_EVENTS)
 )
-_VERDICTS_OF = _VERDICTS.select(_VERDICTS.table.c.rollout_id == _of_rollout).order_by(_VERDICTS.table.c.epoch)
+_PUT_EVENT = Prepared(insert(_HARD_EVENTS.table).values({name: bindparam(name) for name in _HARD_EVENTS.names}))
+_VERDICTS_OF = Prepared(_VERDICTS.select(_VERDICTS.table.c.rollout_id == _of_rollout).order_by(_VERDICTS.table.c.epoch))
 
 
 class SqlRolloutRows(Rows):
@@ -86,7 +96,7 @@ class SqlRolloutRows(Rows):
         return self._get(_ROLLOUTS, rollout_id=rollout_id)
 
     def rollouts_in(self, states: Collection[State], *, limit: int) -> tuple[Rollout, ...]:
-        values = {"states": sorted(state.value for state in states), "row_limit": limit}
+        values = {"states": words(states), "row_limit": limit}
         return self._many(_ROLLOUTS, _IN_STATES, values)
 
     def rollouts_of(self, release_digest: str) -> tuple[Rollout, ...]:
@@ -99,7 +109,7 @@ class SqlRolloutRows(Rows):
         else:
             held = {"of_rollout": rollout.rollout_id, "expected_revision": expected_revision}
             written = self._write(_REPLACE, {**values, **held})
-        if written.rowcount != 1:
+        if written != 1:
             raise Conflict("rollout.stale", f"rollout {rollout.rollout_id} was changed meanwhile: look again")
         self._note(ChangeKind.ROLLOUT, rollout.rollout_id)
 
@@ -117,13 +127,13 @@ class SqlRolloutRows(Rows):
     def replace_plan(
         self, rollout_id: str, plan: JudgePlan, waves: Sequence[Wave], chargers: Sequence[PlannedCharger]
     ) -> None:
-        for table in (_WAVES.table, _PLANNED.table):
-            self._write(delete(table).where(table.c.rollout_id == _of_rollout), {"of_rollout": rollout_id})
+        for drop in (_DROP_WAVES, _DROP_PLANNED):
+            self._write(drop, {"of_rollout": rollout_id})
         self._write(_PUT_PLAN, {"rollout_id": rollout_id, "body": plan.to_bytes().decode()})
         if waves:
-            self._write(_WAVES.put, [_WAVES.values(wave) for wave in waves])
+            self._write_all(_WAVES.put, [_WAVES.values(wave) for wave in waves])
         if chargers:
-            self._write(_PLANNED.put, [_PLANNED.values(charger) for charger in chargers])
+            self._write_all(_PLANNED.put, [_PLANNED.values(charger) for charger in chargers])
         self._note(ChangeKind.ROLLOUT, rollout_id)
 
     def planned_charger(self, rollout_id: str, device_id: str) -> PlannedCharger | None:
@@ -139,14 +149,10 @@ class SqlRolloutRows(Rows):
         self._put(_OUTBOX, item)
 
     def drop_outbox(self, rollout_id: str, *, through_epoch: int) -> None:
-        statement = delete(_OUTBOX.table).where(
-            _outbox.rollout_id == _of_rollout, _outbox.epoch <= bindparam("through_epoch")
-        )
-        self._write(statement, {"of_rollout": rollout_id, "through_epoch": through_epoch})
+        self._write(_DROP_OUTBOX, {"of_rollout": rollout_id, "through_epoch": through_epoch})
 
     def counters(self, rollout_id: str) -> Mapping[tuple[int, str], int]:
-        rows = self._connection.execute(_COUNTERS_OF, {"of_rollout": rollout_id})
-        return {(wave, name): value for wave, name, value in rows}
+        return {(wave, name): value for wave, name, value in self._rows(_COUNTERS_OF, {"of_rollout": rollout_id})}
 
     def add_counter(self, rollout_id: str, *, wave: int, name: str, delta: int) -> None:
         self._write(_COUNT, {"rollout_id": rollout_id, "wave": wave, "name": name, "value": delta})
@@ -155,7 +161,7 @@ class SqlRolloutRows(Rows):
         return self._many(_HARD_EVENTS, _EVENTS_OF, {"of_rollout": rollout_id})
 
     def put_hard_event(self, event: HardEvent) -> None:
-        self._write(insert(_HARD_EVENTS.table), _HARD_EVENTS.values(event))
+        self._write(_PUT_EVENT, _HARD_EVENTS.values(event))
 
     def verdicts(self, rollout_id: str) -> tuple[StoredVerdict, ...]:
         return self._many(_VERDICTS, _VERDICTS_OF, {"of_rollout": rollout_id})

@@ -10,13 +10,14 @@ Rules:
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from sqlite3 import Cursor
 
 from sqlalchemy import Connection, Engine, bindparam, func, select
 
 from otacore.errors import Misuse, Unavailable
 from rollout.adapters.sql.engine import WRITING, driver_errors
 from rollout.adapters.sql.fleet_rows import SqlFleetRows
-from rollout.adapters.sql.mapping import table_of, upsert
+from rollout.adapters.sql.mapping import Prepared, table_of, upsert
 from rollout.adapters.sql.people_rows import SqlPeopleRows
 from rollout.adapters.sql.rollout_rows import SqlRolloutRows
 from rollout.adapters.sql.rows import ChangeKind
@@ -28,18 +29,33 @@ WRITE_WAIT_S = 10
 """How long a transaction waits for its turn within this process."""
 
 _CHANGES = table_of(ChangeRow)
-_NEWEST_CHANGE = select(func.coalesce(func.max(_CHANGES.c.sequence), 0))
-_CHANGED_SINCE = (
+_NEWEST_CHANGE = Prepared(select(func.coalesce(func.max(_CHANGES.c.sequence), 0)))
+_CHANGED_SINCE = Prepared(
     select(_CHANGES.c.sequence, _CHANGES.c.kind, _CHANGES.c.name)
     .where(_CHANGES.c.sequence > bindparam("after_sequence"))
     .order_by(_CHANGES.c.sequence)
     .limit(bindparam("row_limit"))
 )
-_PUT_CHANGE = upsert(_CHANGES)
+_PUT_CHANGE = Prepared(upsert(_CHANGES))
 
 
 class SqlTransaction(SqlFleetRows, SqlRolloutRows, SqlWorkRows, SqlPeopleRows):
     """One transaction over everything."""
+
+    def changed_since(self, sequence: int, limit: int) -> list[tuple[int, str, str]]:
+        """Sequence, kind and name of what changed after that sequence, in the order of commits."""
+        return self._rows(_CHANGED_SINCE, {"after_sequence": sequence, "row_limit": limit})
+
+    def write_changes(self) -> None:
+        """Give each changed key a sequence above all others; within the write lock, so in the order of commits."""
+        if not self.changed:
+            return
+        newest = self._scalar(_NEWEST_CHANGE, {})
+        rows = [
+            {"kind": kind.value, "name": name, "sequence": newest + step}
+            for step, (kind, name) in enumerate(self.changed, start=1)
+        ]
+        self._write_all(_PUT_CHANGE, rows)
 
 
 class SqlStore:
@@ -56,9 +72,9 @@ class SqlStore:
     def transaction(self) -> Iterator[SqlTransaction]:
         """Read and write; see the port."""
         with self._own_turn(), driver_errors(), self._writing.begin() as connection:
-            rows = SqlTransaction(connection, writable=True)
+            rows = SqlTransaction(_cursor(connection), writable=True)
             yield rows
-            _write_changes(connection, rows.changed)
+            rows.write_changes()
         if rows.changed and self._on_change is not None:
             self._on_change()
 
@@ -66,17 +82,17 @@ class SqlStore:
     def reading(self) -> Iterator[SqlTransaction]:
         """Read only, one consistent view; see the port."""
         with driver_errors(), self._engine.begin() as connection:
-            yield SqlTransaction(connection, writable=False)
+            yield SqlTransaction(_cursor(connection), writable=False)
 
     def changes_since(self, sequence: int, *, limit: int) -> Changes:
         """Keys that changed after that sequence; see the port."""
         with driver_errors(), self._engine.begin() as connection:
-            rows = connection.execute(_CHANGED_SINCE, {"after_sequence": sequence, "row_limit": limit}).all()
+            rows = SqlTransaction(_cursor(connection), writable=False).changed_since(sequence, limit)
         names: dict[str, list[str]] = {kind.value: [] for kind in ChangeKind}
         for _, kind, name in rows:
             names[kind].append(name)
         return Changes(
-            through=rows[-1].sequence if rows else sequence,
+            through=rows[-1][0] if rows else sequence,
             devices=tuple(names[ChangeKind.DEVICE]),
             sites=tuple(names[ChangeKind.SITE]),
             rollouts=tuple(names[ChangeKind.ROLLOUT]),
@@ -99,15 +115,6 @@ class SqlStore:
             self._turn.release()
 
 
-def _write_changes(connection: Connection, changed: dict[tuple[ChangeKind, str], None]) -> None:
-    """Give each changed key a sequence above all others; within the write lock, so in the order of commits."""
-    if not changed:
-        return
-    newest = connection.execute(_NEWEST_CHANGE).scalar_one()
-    connection.execute(
-        _PUT_CHANGE,
-        [
-            {"kind": kind.value, "name": name, "sequence": newest + step}
-            for step, (kind, name) in enumerate(changed, start=1)
-        ],
-    )
+def _cursor(connection: Connection) -> Cursor:
+    cursor: Cursor = connection.connection.cursor()  # type: ignore[assignment] # the driver is always sqlite3 here
+    return cursor

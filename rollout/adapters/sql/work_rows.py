@@ -9,8 +9,8 @@ from otacore.errors import Broken, Refused
 from otacore.wire.codec import decode
 from otacore.wire.permit import Purpose
 from otacore.wire.release import ReleaseKind
-from rollout.adapters.sql.mapping import MAX_REMEMBERED, RowMap, json_of, table_of, upsert
-from rollout.adapters.sql.rows import ChangeKind, Rows
+from rollout.adapters.sql.mapping import MAX_REMEMBERED, Prepared, RowMap, among, json_of, table_of, upsert
+from rollout.adapters.sql.rows import ChangeKind, Rows, words
 from rollout.adapters.sql.tables import work as tables
 from rollout.domain.judge.facts import Block
 from rollout.domain.offer import RUNS_IT
@@ -27,20 +27,20 @@ _of_rollout: BindParameter[str] = bindparam("of_rollout")
 _of_device: BindParameter[str] = bindparam("of_device")
 _row_limit: BindParameter[int] = bindparam("row_limit")
 _participation = _PARTICIPATIONS.table.c
-_RUNS_IT = sorted(stage.value for stage in RUNS_IT)
-_RUNNING = (
+_RUNS_IT = words(RUNS_IT)
+_RUNNING = Prepared(
     _PARTICIPATIONS.select(
         _participation.device_id == _of_device,
         _participation.kind == bindparam("of_kind"),
-        _participation.stage.in_(bindparam("stages", expanding=True)),
+        among(_participation.stage, "stages"),
     )
     .order_by(_participation.permitted_at_ms.desc(), _participation.rollout_id.desc())
     .limit(1)
 )
-_IN_STAGES = (
+_IN_STAGES = Prepared(
     _PARTICIPATIONS.select(
         _participation.rollout_id == _of_rollout,
-        _participation.stage.in_(bindparam("stages", expanding=True)),
+        among(_participation.stage, "stages"),
         _participation.device_id > bindparam("after_device_id"),
     )
     .order_by(_participation.device_id)
@@ -49,26 +49,30 @@ _IN_STAGES = (
 _permit = _PERMITS.table.c
 # Written out, not bound: only then does SQLite see that the index of open permits serves.
 _is_open = _permit.status == literal_column(f"'{PermitStatus.OPEN.value}'")
-_OPEN_OF = _PERMITS.select(_permit.device_id == _of_device, _is_open).order_by(_permit.granted_at_ms, _permit.nonce)
-_OPEN_COUNT = select(func.count()).where(
-    _permit.rollout_id == _of_rollout,
-    _permit.purpose == bindparam("of_purpose"),
-    _permit.granted_at_ms >= bindparam("since_ms"),
-    _is_open,
+_OPEN_OF = Prepared(
+    _PERMITS.select(_permit.device_id == _of_device, _is_open).order_by(_permit.granted_at_ms, _permit.nonce)
+)
+_OPEN_COUNT = Prepared(
+    select(func.count()).where(
+        _permit.rollout_id == _of_rollout,
+        _permit.purpose == bindparam("of_purpose"),
+        _permit.granted_at_ms >= bindparam("since_ms"),
+        _is_open,
+    )
 )
 _place = _PLACES.table.c
-_PLACES_OF = _PLACES.select(_place.site_id == bindparam("of_site")).order_by(_place.device_id)
+_PLACES_OF = Prepared(_PLACES.select(_place.site_id == bindparam("of_site")).order_by(_place.device_id))
 _block = _BLOCKS.c
-_BLOCK = select(_block.body).where(_block.rollout_id == _of_rollout, _block.number == bindparam("of_number"))
-_BLOCKS_OF = (
+_BLOCK = Prepared(select(_block.body).where(_block.rollout_id == _of_rollout, _block.number == bindparam("of_number")))
+_BLOCKS_OF = Prepared(
     select(_block.body)
     .where(_block.rollout_id == _of_rollout, _block.entered_at_ms > bindparam("after_ms"))
     .order_by(_block.number)
 )
-_BLOCK_COUNT = select(func.coalesce(func.max(_block.number), 0)).where(_block.rollout_id == _of_rollout)
-_PUT_BLOCK = upsert(_BLOCKS)
+_BLOCK_COUNT = Prepared(select(func.coalesce(func.max(_block.number), 0)).where(_block.rollout_id == _of_rollout))
+_PUT_BLOCK = Prepared(upsert(_BLOCKS))
 _due = _DUE.table.c
-_DUE_NOW = (
+_DUE_NOW = Prepared(
     _DUE.select(_due.rollout_id == _of_rollout, _due.due_ms <= bindparam("now_ms"))
     .order_by(_due.due_ms, _due.device_id, _due.kind)
     .limit(_row_limit)
@@ -92,7 +96,7 @@ class SqlWorkRows(Rows):
     def participations_in(
         self, rollout_id: str, stages: Collection[Stage], *, after_device_id: str, limit: int
     ) -> tuple[Participation, ...]:
-        values = {"of_rollout": rollout_id, "stages": sorted(stage.value for stage in stages)}
+        values = {"of_rollout": rollout_id, "stages": words(stages)}
         page = {"after_device_id": after_device_id, "row_limit": limit}
         return self._many(_PARTICIPATIONS, _IN_STAGES, {**values, **page})
 
@@ -138,7 +142,7 @@ class SqlWorkRows(Rows):
 
     def blocks(self, rollout_id: str, *, entered_after_ms: int = -1) -> tuple[Block, ...]:
         values = {"of_rollout": rollout_id, "after_ms": entered_after_ms}
-        return tuple(_read_block(body) for (body,) in self._connection.execute(_BLOCKS_OF, values))
+        return tuple(_read_block(body) for (body,) in self._rows(_BLOCKS_OF, values))
 
     def block_count(self, rollout_id: str) -> int:
         return int(self._scalar(_BLOCK_COUNT, {"of_rollout": rollout_id}))
