@@ -13,7 +13,7 @@ from tuf.api.metadata import Metadata, Targets
 
 from otacore.clock import Clock
 from otacore.errors import Broken, Misuse, Refused, Unavailable
-from otacore.ids import CAMPAIGN_ROLE, STOP_PATH, campaign_path
+from otacore.ids import CAMPAIGN_ROLE, STOP_PATH, campaign_path, require_digest
 from otacore.wire.campaign import CampaignAction, CampaignManifest, CampaignOrder, StopList
 from otacore.wire.codec import decode, encode, from_plain, to_plain
 from repository.domain.campaigns import (
@@ -85,7 +85,9 @@ class CampaignDesk:
         self._publisher.edit_campaigns(decide)
 
     def stop(self, *digests: str) -> StopList:
-        """Close releases for good; the stop list that stands afterwards."""
+        """Close releases for good; the stop list that stands afterwards. Raises: Refused("name.invalid")."""
+        for digest in digests:
+            require_digest("digest", digest)
         self._publisher.edit_campaigns(lambda campaigns: self._stops(campaigns, digests))
         return self.stop_list()
 

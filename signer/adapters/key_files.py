@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from securesystemslib.exceptions import Error as SecureSystemsError
+from securesystemslib.exceptions import UnsupportedLibraryError
 from securesystemslib.signer import CryptoSigner, Key, Signer, SSlibKey
 
 from otacore.durable import FileStorage
@@ -74,7 +76,8 @@ def uri_of(path: Path) -> str:
 def open_signer(uri: str, *, passphrase: Passphrase, known: tuple[Key, ...] = ()) -> Signer:
     """The key that a URI names. A scheme other than `file` needs the public half among `known`.
 
-    Raises: Misuse("key.uri_not_known"), Broken("key.unreadable"), Unavailable("key.not_answering").
+    Raises: Misuse("key.uri_not_known" | "key.library_missing"), Broken("key.unreadable"),
+    Unavailable("key.not_answering").
     """
     scheme, _, name = uri.partition(":")
     if not name:
@@ -104,6 +107,9 @@ def _open_elsewhere(uri: str, passphrase: Passphrase, known: tuple[Key, ...]) ->
         if isinstance(key, SSlibKey):
             try:
                 return Signer.from_priv_key_uri(uri, key, passphrase)
-            except (ValueError, OSError, RuntimeError) as error:
+            except UnsupportedLibraryError as error:
+                hint = f"{uri}: {error}: pip install 'tidegate[hsm]' or 'tidegate[kms]'"
+                raise Misuse("key.library_missing", hint) from error
+            except (ValueError, OSError, RuntimeError, SecureSystemsError) as error:
                 last = error
     raise Unavailable("key.not_answering", f"{uri} opens no key that may sign here: {last}")

@@ -1,0 +1,289 @@
+"""What a release engineer types, from the first key to a client that reads the bytes back."""
+
+import json
+import os
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from starlette.testclient import TestClient
+
+from ops.cli import main
+from otacore.clock import SystemClock
+from otacore.trust import TrustedRepository
+from otacore.wire.codec import decode
+from otacore.wire.policy import Floor, Revoked
+from repository.api.static import static_app
+from signer.adapters.key_files import write_key
+from signer.adapters.passphrases import PASSPHRASE_VARIABLE
+
+PRODUCT = "acme-dc50"
+IMAGE_PATH = f"firmware/{PRODUCT}/1.1.0/image.bin"
+
+
+class Desk:
+    """A person at the command line, in a directory of their own."""
+
+    def __init__(self, home: Path, capture: pytest.CaptureFixture[str]) -> None:
+        self.home = home
+        self._capture = capture
+
+    def types(self, line: str) -> tuple[int, str]:
+        """Run a command; gives its exit status and everything it said. `~` is the directory."""
+        self._capture.readouterr()
+        status = main([word.replace("~", str(self.home)) for word in line.split()])
+        said = self._capture.readouterr()
+        return status, said.out + said.err
+
+    def does(self, line: str) -> str:
+        """Run a command that must succeed."""
+        status, said = self.types(line)
+        assert status == 0, said
+        return said
+
+    def client(self) -> TrustedRepository:
+        """A charger's view, over HTTP without a network."""
+        http = TestClient(static_app(self.home / "repository"))
+
+        def fetch(url: str, *, limit_bytes: int) -> bytes | None:
+            answer = http.get(url)
+            return answer.content if answer.status_code == 200 else None
+
+        client = TrustedRepository(
+            directory=self.home / "client",
+            factory_root=(self.home / "keys" / "root.json").read_bytes(),
+            metadata_url="http://testserver/metadata/",
+            targets_url="http://testserver/targets",
+            fetch=fetch,
+        )
+        client.refresh(now_ms=SystemClock().now_ms())
+        return client
+
+
+@pytest.fixture
+def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A desk on which the first ceremony is done and published."""
+    monkeypatch.setenv(PASSPHRASE_VARIABLE, "correct horse")
+    desk = Desk(tmp_path, capsys)
+    desk.does("keys init --template demo --out ~/keys")
+    desk.does("repository init --bundle ~/keys/ceremony --repository ~/repository --keys ~/keys")
+    return desk
+
+
+def _sign(holder: str, role: str = f"firmware-{PRODUCT}", folder: str = "staged") -> str:
+    return f"release sign ~/{folder} --root ~/keys/root.json --key file:~/keys/offline/{holder}/{role}.pem --yes"
+
+
+def _stage(
+    desk: Desk, version: str = "1.1.0", content: bytes = b"an image", more: str = "", out: str = "staged"
+) -> tuple[int, str]:
+    (desk.home / "file").write_bytes(content)
+    of = f"--product {PRODUCT} --version {version} --file ~/file"
+    return desk.types(f"release stage {of} --repository ~/repository --out ~/{out} {more}")
+
+
+PUBLISH = "release publish ~/{} --repository ~/repository --keys ~/keys"
+
+
+def test_a_release_goes_from_a_file_to_a_client_by_two_signatures(desk: Desk) -> None:
+    """Otherwise the main job of this program does not work."""
+    image = os.urandom(300_000)
+    status, said = _stage(desk, content=image)
+    assert status == 0, said
+    shown = desk.does("release sign ~/staged --root ~/keys/root.json --dry-run")
+    assert f"adds firmware 1.1.0 of {PRODUCT}" in shown
+    assert sha256(image).hexdigest() in shown
+    assert "1 of 2" in desk.does(_sign("anna"))
+    assert desk.types(PUBLISH.format("staged")) == (
+        1,
+        f"signer.threshold_unmet: firmware-{PRODUCT} has 1 of 2 signatures: let another holder sign\n",
+    )
+    assert "1 of 2" in desk.does(_sign("anna")), "the same holder again is the same signature"
+    assert "2 of 2" in desk.does(_sign("carla"))
+    desk.does(PUBLISH.format("staged"))
+    client = desk.client()
+    assert client.read(IMAGE_PATH, limit_bytes=10**6) == image
+    assert client.target(IMAGE_PATH).role == f"firmware-{PRODUCT}"
+    desk.does("repository check --repository ~/repository --keys ~/keys")
+
+
+@pytest.mark.needs("firmware-file")
+def test_third_party_firmware_comes_out_byte_for_byte(desk: Desk, firmware_file: Path) -> None:
+    """Otherwise real images, larger than memory buffers and of any content, would not survive."""
+    image = firmware_file.read_bytes()
+    assert _stage(desk, content=image)[0] == 0
+    desk.does(_sign("anna"))
+    desk.does(_sign("boris"))
+    desk.does(PUBLISH.format("staged"))
+    assert desk.client().read(IMAGE_PATH, limit_bytes=len(image)) == image
+
+
+def test_configuration_is_signed_by_its_own_team(desk: Desk) -> None:
+    """Otherwise tariffs would wait for the firmware holders, or the firmware keys be used for them."""
+    assert _stage(desk, "1.0.0", b'{"cap_a": 16}', "--kind config")[0] == 0
+    status, said = desk.types(_sign("anna", f"firmware-{PRODUCT}"))
+    assert (status, said.splitlines()[-1].partition(":")[0]) == (1, "signer.key_not_authorised")
+    desk.does(_sign("dora", "config"))
+    desk.does(_sign("fritz", "config"))
+    desk.does(PUBLISH.format("staged"))
+    assert desk.client().target(f"config/{PRODUCT}/1.0.0.json").role == "config"
+
+
+def test_policies_are_signed_the_same_way(desk: Desk) -> None:
+    """Otherwise the floor and the revocations would need other tools than releases."""
+    at = f"--product {PRODUCT} --repository ~/repository"
+    desk.does(f"policy floor {at} --security-version 3 --from-version 1.1.0 --out ~/f")
+    for holder in ("anna", "boris"):
+        desk.does(_sign(holder, folder="f"))
+    desk.does(PUBLISH.format("f"))
+    digest = "ab" * 32
+    desk.does(f"policy revoke {at} --digest {digest} --out ~/r")
+    for holder in ("boris", "carla"):
+        desk.does(_sign(holder, folder="r"))
+    desk.does(PUBLISH.format("r").replace("release", "policy"))
+    client = desk.client()
+    floor = decode(Floor, client.read(f"firmware/{PRODUCT}/policy/floor.json", limit_bytes=10_000))
+    revoked = decode(Revoked, client.read(f"firmware/{PRODUCT}/policy/revoked.json", limit_bytes=10_000))
+    assert (floor.serial, floor.security_version, revoked.serial, revoked.revoked) == (2, 3, 2, (digest,))
+
+
+def test_a_program_can_read_what_is_to_be_signed(desk: Desk) -> None:
+    """Otherwise a pipeline could not decide by what a bundle says."""
+    _stage(desk)
+    shown = json.loads(desk.does("release sign ~/staged --root ~/keys/root.json --dry-run --json"))
+    assert shown["complete"] is False
+    assert shown["roles"][0]["role"] == f"firmware-{PRODUCT}"
+    assert shown["roles"][0]["signed_by"] == []
+
+
+def test_a_roles_expiry_is_renewed_by_its_holders(desk: Desk) -> None:
+    """Otherwise a fleet would stand still a year after its ceremony."""
+    for role, out in (("targets", "t"), ("root", "q")):
+        desk.does(f"release renew --role {role} --repository ~/repository --out ~/{out}")
+        for holder in ("anna", "boris"):
+            desk.does(_sign(holder, role, out))
+        desk.does(PUBLISH.format(out))
+    assert desk.client().root_version == 2
+
+
+def _tamper(desk: Desk) -> None:
+    (desk.home / "staged" / "targets" / IMAGE_PATH).write_bytes(b"evil image")
+
+
+def _drop(desk: Desk) -> None:
+    (desk.home / "staged" / "targets" / IMAGE_PATH).unlink()
+
+
+def _other_root(desk: Desk) -> None:
+    desk.does("keys init --template demo --out ~/others")
+    (desk.home / "keys" / "root.json").write_bytes((desk.home / "others" / "root.json").read_bytes())
+
+
+def _stray(desk: Desk) -> None:
+    (desk.home / "staged" / "metadata" / "firmware-acme-dc50.json").write_bytes(b"{}")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (_tamper, "signer.file_tampered"),
+        (_drop, "signer.file_missing"),
+        (_other_root, "signer.not_proven"),
+        (_stray, "signer.bad_metadata"),
+    ],
+)
+def test_a_spoilt_bundle_is_neither_signed_nor_published(desk: Desk, spoil: Callable[[Desk], None], code: str) -> None:
+    """Otherwise whoever carries the stick could change what is signed."""
+    _stage(desk)
+    spoil(desk)
+    status, said = desk.types(_sign("anna"))
+    assert (status, said.splitlines()[-1].partition(":")[0]) == (1, code)
+    if spoil is not _other_root:
+        assert desk.types(PUBLISH.format("staged"))[0] == 1
+
+
+BAD_INPUT = {
+    "an unknown product": ("--product other", "signer.unknown_product"),
+    "a product that is no name": ("--product ../x", "name.invalid"),
+    "a version that is none": ("--version one", "name.invalid"),
+    "a version of huge numbers": ("--version 1.9999999999999", "name.invalid"),
+    "hardware that is no name": ("--hardware A/B", "signer.not_valid"),
+    "a security version beyond reading": ("--security-version 99999999999999999999", "signer.not_valid"),
+    "a pace that waits before its first step": ("--pace 10%:5:9", "signer.not_valid"),
+    "a pace that falls": ("--pace 10%:5:0 --pace 5%:9:1", "signer.not_valid"),
+    "a configuration that is none": ("--kind config", "signer.bad_configuration"),
+    "a file that is not there": ("--file ~/gone", "signer.unreadable"),
+    "a repository that is none": ("--repository ~/keys", "signer.bad_repository"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_INPUT)
+def test_bad_input_is_told_and_leaves_nothing(desk: Desk, name: str) -> None:
+    """Otherwise a typing error would end in a traceback, or in a signed mistake."""
+    more, code = BAD_INPUT[name]
+    status, said = _stage(desk, more=more)
+    assert said.splitlines()[-1].startswith(f"{code}: "), said
+    assert status in {1, 70}
+    assert not (desk.home / "staged").exists()
+
+
+@pytest.mark.parametrize(
+    "more", ["--pace x", "--pace 101%:1:0", "--emergency --pace 1%:1:0", "--kind music", "--revert-h 0"]
+)
+def test_senseless_options_are_told(desk: Desk, more: str) -> None:
+    """Otherwise an option would be quietly ignored."""
+    assert _stage(desk, more=more)[0] == 2
+    assert not (desk.home / "staged").exists()
+
+
+def test_a_version_that_does_not_rise_is_refused_at_the_desk(desk: Desk) -> None:
+    """Otherwise an old image could come back under the cover of a release."""
+    _stage(desk)
+    desk.does(_sign("anna"))
+    desk.does(_sign("boris"))
+    desk.does(PUBLISH.format("staged"))
+    for version in ("1.1.0", "1.0.0"):
+        status, said = _stage(desk, version, b"older", out="again")
+        assert (status, said.partition(":")[0]) == (1, "signer.version_does_not_rise")
+
+
+def test_keys_that_do_not_open_are_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a wrong passphrase would end in a traceback, or leave half a signature."""
+    _stage(desk)
+    before = (desk.home / "staged" / "metadata" / f"firmware-{PRODUCT}.json").read_bytes()
+    monkeypatch.setenv(PASSPHRASE_VARIABLE, "wrong horse")
+    status, said = desk.types(_sign("anna"))
+    assert (status, said.splitlines()[-1].partition(":")[0]) == (70, "key.unreadable")
+    assert desk.types(PUBLISH.format("staged"))[0] == 70
+    assert (desk.home / "staged" / "metadata" / f"firmware-{PRODUCT}.json").read_bytes() == before
+
+
+def test_a_strangers_key_signs_nothing(desk: Desk) -> None:
+    """Otherwise any key file would do."""
+    _stage(desk)
+    (desk.home / "keys" / "offline" / "mallory").mkdir()
+    write_key(
+        desk.home / "keys" / "offline" / "mallory" / f"firmware-{PRODUCT}.pem",
+        Ed25519PrivateKey.generate(),
+        passphrase="correct horse",
+    )
+    status, said = desk.types(_sign("mallory"))
+    assert (status, said.splitlines()[-1].partition(":")[0]) == (1, "signer.key_not_authorised")
+
+
+def test_a_ceremony_is_not_repeated_over_its_keys(desk: Desk) -> None:
+    """Otherwise one command would destroy the keys of a fleet."""
+    assert desk.types("keys init --template demo --out ~/keys")[0] == 3
+    assert desk.types("repository init --bundle ~/keys/ceremony --repository ~/repository --keys ~/keys")[0] == 3
+
+
+def test_operators_hold_and_stop_at_the_repository(desk: Desk) -> None:
+    """Otherwise a captured rollout host could not be stopped past it."""
+    assert "holds 1 releases" in desk.does(f"repository stop {'ab' * 32} --repository ~/repository --keys ~/keys")
+    assert "nothing was due" in desk.does("repository refresh --repository ~/repository --keys ~/keys")
+    status, said = desk.types("repository hold roll-1 --repository ~/repository --keys ~/keys")
+    assert (status, said.partition(":")[0]) == (2, "campaign.unknown")
+    status, said = desk.types("repository stop nonsense --repository ~/repository --keys ~/keys")
+    assert (status, said.partition(":")[0]) == (1, "name.invalid")
