@@ -1,0 +1,1 @@
+"""Pages of `docs/generated/` that are drawn from the code itself, so that they cannot tell something else."""
