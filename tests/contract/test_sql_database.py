@@ -1,5 +1,6 @@
 """The database file: made, upgraded, refused, shared and lost."""
 
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine
 
 from otacore.errors import Broken, Conflict, Misuse, Unavailable
-from rollout.adapters.sql import schema
+from rollout.adapters.sql import fleet_rows, people_rows, rollout_rows, schema, work_rows
+from rollout.adapters.sql import store as store_module
 from rollout.adapters.sql.engine import open_engine
+from rollout.adapters.sql.mapping import Prepared, RowMap
 from rollout.adapters.sql.store import SqlStore
 from rollout.adapters.sql.tables import METADATA
 from rollout.domain.fleet import Device, Site
@@ -139,6 +142,7 @@ def test_what_a_transaction_read_still_holds_when_it_commits(store: SqlStore, fi
 
 def test_an_exception_leaves_nothing_behind(store: SqlStore) -> None:
     """A refused permit whose place stayed written would block its site for ever."""
+
     def put_and_fail() -> None:
         with store.transaction() as rows:
             rows.put_site(Site("s1", "depot"))
@@ -239,3 +243,27 @@ def _change(file: Path, *statements: str) -> None:
     with closing(sqlite3.connect(file, isolation_level=None)) as raw:
         for statement in statements:
             raw.execute(statement)
+
+
+SMALL = {"latch", "principal"}
+"""Tables of persons and of their stops: few rows, read whole."""
+
+
+def _queries() -> dict[str, Prepared]:
+    modules = (fleet_rows, rollout_rows, work_rows, people_rows, store_module)
+    found = {f"{module.__name__}.{name}": value for module in modules for name, value in vars(module).items()}
+    queries = {name: value for name, value in found.items() if isinstance(value, Prepared)}
+    maps = {f"{name}.by_key": value.by_key for name, value in found.items() if isinstance(value, RowMap)}
+    return {name: query for name, query in {**queries, **maps}.items() if query.sql.startswith(("SELECT", "DELETE"))}
+
+
+@pytest.mark.parametrize("query", _queries().values(), ids=_queries())
+def test_every_query_is_answered_through_an_index(engine: Engine, query: Prepared) -> None:
+    """What reads a whole table grows with the fleet: permits and halts would slow down with every charger (R7)."""
+    values = dict.fromkeys(re.findall(r":(\w+)", query.sql), 1)
+    with engine.begin() as connection:
+        raw = connection.connection.cursor()
+        raw.execute(f"EXPLAIN QUERY PLAN {query.sql}", query.filled({**values, "states": "[]", "stages": "[]"}))
+        steps = [row[3] for row in raw.fetchall()]
+    scanned = {step.split()[1] for step in steps if step.startswith("SCAN") and "INDEX" not in step}
+    assert scanned - SMALL - {"json_each", "anon_1"} == set(), steps
