@@ -20,6 +20,8 @@ T = TypeVar("T")
 MAX_WIRE_BYTES = 256 * 1024
 """No message of ours is larger; a campaign manifest naming 1,000 chargers is about 20 kB."""
 
+_PLAIN = frozenset({str, int, bool, type(None)})
+
 
 def encode(value: object) -> bytes:
     """Canonical bytes of a wire dataclass: sorted keys, no spaces, UTF-8. Equal values give equal bytes."""
@@ -29,8 +31,12 @@ def encode(value: object) -> bytes:
 
 def to_plain(value: Any) -> Any:
     """Wire dataclass as JSON-ready values (tuples become lists, enums their words)."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+    kind: type = type(value)
+    if kind in _PLAIN:
+        return value
+    names = _field_names(kind)
+    if names is not None:
+        return {name: to_plain(getattr(value, name)) for name in names}
     if isinstance(value, StrEnum):
         return value.value
     if isinstance(value, tuple | list):
@@ -68,6 +74,12 @@ def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_float(text: str) -> object:
     raise ValueError(f"{text} is not an integer; floats are not part of any message")
+
+
+@lru_cache(maxsize=256)
+def _field_names(cls: type) -> tuple[str, ...] | None:
+    """Names of a dataclass's fields; None for every other class."""
+    return tuple(field.name for field in fields(cls)) if is_dataclass(cls) else None
 
 
 @lru_cache(maxsize=256)

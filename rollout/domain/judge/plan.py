@@ -16,6 +16,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 
 from otacore.wire import checks
 from otacore.wire.codec import decode, encode
@@ -265,7 +266,13 @@ class JudgePlan:
 
     def digest(self) -> str:
         """SHA-256 of the canonical bytes."""
-        return hashlib.sha256(self.to_bytes()).hexdigest()
+        return _digest(self)
+
+
+@lru_cache(maxsize=64)
+def _digest(plan: JudgePlan) -> str:
+    # Every verdict names it, and a plan never changes.
+    return hashlib.sha256(plan.to_bytes()).hexdigest()
 
 
 def read_plan(data: bytes) -> JudgePlan:
