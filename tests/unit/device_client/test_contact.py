@@ -132,6 +132,21 @@ def test_a_configuration_whose_look_back_is_refused_goes_on() -> None:
     assert charger.start_session()
 
 
+def test_a_kept_release_that_stops_booting_is_left_for_good() -> None:
+    """A release that was kept once but no longer boots stays bootable, and is tried again at the next flicker."""
+    charger = kept_and_mute()
+    for _ in range(7):
+        charger.power_off()
+        charger.power_on()
+    assert charger.digest() == OLD
+    assert charger.record.firmware.slot(SlotName.B).status is SlotStatus.INVALID
+    assert charger.record.firmware.primary is SlotName.A
+    charger.run(2)
+    told = charger.reports[-1]
+    assert (told.fact, told.failure, told.release_digest) == ("reverted", "device.boot_tries_exhausted", NEW)
+    assert charger.journal.failure_of(NEW) == "device.boot_tries_exhausted"
+
+
 def test_contact_that_comes_while_it_makes_ready_to_leave_keeps_it() -> None:
     """The charger leaves a release that has just reached somebody."""
     charger = kept_and_mute()

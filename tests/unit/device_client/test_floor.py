@@ -138,6 +138,14 @@ def test_a_refill_that_fails_is_told_and_tried_again() -> None:
     assert charger.policy.security_floor == 2
 
 
+def test_policy_is_not_looked_up_without_a_link() -> None:
+    """A charger with a pulled cable spends its days on time-outs."""
+    charger = updated()
+    charger.link_up = charger.online = False
+    charger.run(40, ms=charger.timing.survey_every_ms)
+    assert "LookUp" not in charger.trace
+
+
 def test_a_refill_that_does_not_fit_raises_nothing() -> None:
     """The floor rises over a copy that nobody read back."""
     charger = updated()
