@@ -113,8 +113,10 @@ class StrictPublisher:
     history: list[CampaignOrder] = field(default_factory=list)
     is_down: bool = False
     refuses: str | None = None
+    tries: int = 0
 
     def publish(self, order: CampaignOrder) -> None:
+        self.tries += 1
         if self.is_down:
             raise Unavailable("campaign.down", "later")
         manifest = order.manifest

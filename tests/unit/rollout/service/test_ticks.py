@@ -1,0 +1,153 @@
+"""The tick: level-triggered, bounded, fenced; lost, doubled and killed ticks are harmless (R6)."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from rollout.adapters.memory import CommitPoint, MemoryStore
+from rollout.domain.planning import WaveRequest
+from rollout.domain.records import Stage, State
+from rollout.service.controller import ControllerService
+from rollout.service.deadlines import DEADLINES_AT_ONCE, take_deadlines
+from rollout.service.participations import put_participation
+from tests.fakes.rollout_rows import DUE, PARTICIPATION
+from tests.fakes.rollout_world import ANNA, World, judge_draft
+
+WAVES = (
+    WaveRequest(chargers=4, one_per_site=True, soak_s=20),
+    WaveRequest(chargers=8, soak_s=20),
+    WaveRequest(percent=100, soak_s=20),
+)
+ROLLOUT = "r-1-1-0"
+
+
+class Killed(BaseException):
+    """The process is gone; nothing catches this."""
+
+
+def _world() -> World:
+    world = World(sites=8, per_site=3)
+    for _ in range(2):
+        world.round()
+    world.start("1.1.0", waves=WAVES, judge=judge_draft(soak_ms=20_000, promote_unproven=True))
+    return world
+
+
+def _finish(world: World, tick: Callable[[], None]) -> None:
+    for _ in range(400):
+        if world.rollout(ROLLOUT).state is State.COMPLETED:
+            return
+        tick()
+        world.round()
+    raise AssertionError("not completed")
+
+
+def _advances(world: World) -> list[int]:
+    """Epochs in which a wave was opened, by the audit log."""
+    with world.store.reading() as tx:
+        entries = tx.audit_page(after_sequence=0, limit=9_999)
+    return [entry.sequence for entry in entries if entry.action in ("advance", "start") and entry.subject == ROLLOUT]
+
+
+def test_two_controllers_at_once_open_each_wave_once() -> None:
+    """R6: a doubled tick would open two waves, or one wave twice."""
+    world = _world()
+    twin = ControllerService(store=world.store, clock=world.clock, publisher=world.publisher, catalogue=world.catalogue)
+
+    def both() -> None:
+        twin.tick()
+        world.controller.tick()
+
+    _finish(world, both)
+    assert len(_advances(world)) == 3
+    installs = [order for order in world.publisher.history if order.manifest.action == "install"]
+    assert len(installs) == 3
+
+
+@pytest.mark.parametrize("point", CommitPoint)
+def test_a_controller_killed_at_any_commit_is_taken_up_by_the_next_one(point: CommitPoint) -> None:
+    """R6: what was decided stands or does not; nothing hangs between."""
+    world, commits = _world(), 0
+
+    def kill_every_third(at: CommitPoint) -> None:
+        nonlocal commits
+        if at is not point:
+            return
+        commits += 1
+        if commits % 3 == 0:
+            raise Killed
+
+    def tick() -> None:
+        world.store.on_commit = kill_every_third
+        try:
+            world.controller.tick()
+        except Killed:
+            world.restart()
+        finally:
+            world.store.on_commit = None
+
+    _finish(world, tick)
+    assert len(_advances(world)) == 3
+    assert {one.running for one in world.chargers.values()} == {"1.1.0"}
+
+
+def test_a_publication_that_fails_is_tried_again_with_growing_patience() -> None:
+    """A repository that is down for an hour must neither lose a decision nor be hammered."""
+    world = _world()
+    world.operator.pause(ANNA, ROLLOUT, reason="x")
+    world.publisher.is_down, world.publisher.tries = True, 0
+    world.operator.resume(ANNA, ROLLOUT, reason="y")
+    for _ in range(60):
+        world.clock.advance(1_000)
+        world.controller.tick()
+    assert 4 <= world.publisher.tries <= 10
+    assert world.show.show(ROLLOUT).publication == "pending"
+    world.publisher.is_down = False
+    world.clock.advance(60_000)
+    world.controller.tick()
+    assert world.rollout(ROLLOUT).published_epoch == world.rollout(ROLLOUT).epoch
+
+
+def test_an_opening_that_is_refused_for_good_asks_a_person() -> None:
+    """Nobody would ever learn why nothing moves."""
+    world = World(sites=8, per_site=3)
+    for _ in range(2):
+        world.round()
+    world.publisher.refuses = "wider than the pace"
+    world.start("1.1.0", waves=WAVES, judge=judge_draft(promote_unproven=True))
+    for _ in range(3):
+        world.round()
+    rollout = world.rollout(ROLLOUT)
+    assert rollout.state is State.PAUSED
+    assert "wider than the pace" in (rollout.question or "")
+    assert not world.signer.signed
+
+
+def test_one_rollout_that_fails_does_not_stop_the_others() -> None:
+    """One broken row would stand between the fleet and every halt."""
+    world = _world()
+    world.start("1.2.0", waves=WAVES, judge=judge_draft(promote_unproven=True))
+    with world.store.transaction() as tx:
+        tx._view.put(None, "release", world.rollout(ROLLOUT).release_digest)  # noqa: SLF001 -- a row that was lost
+    did = {one.rollout_id: one.did for one in world.controller.tick()}
+    assert did[ROLLOUT].startswith("failed: release.missing")
+    assert not did["r-1-2-0"].startswith("failed")
+
+
+def test_deadlines_are_taken_in_bounded_bites_until_none_is_left() -> None:
+    """A tick over a whole fleet's deadlines would hold the database for minutes."""
+    store = MemoryStore()
+    count = 2 * DEADLINES_AT_ONCE + 1
+    with store.transaction() as tx:
+        for number in range(count):
+            part = replace(PARTICIPATION, device_id=f"c-{number}", stage=Stage.PERMITTED, block=None)
+            put_participation(tx, None, part)
+            tx.put_due(replace(DUE, device_id=part.device_id))
+    bites: list[int] = []
+    while not bites or bites[-1]:
+        with store.transaction() as tx:
+            bites.append(take_deadlines(tx, "r-1", now_ms=10**12))
+    assert bites == [DEADLINES_AT_ONCE, DEADLINES_AT_ONCE, 1, 0]
+    with store.reading() as tx:
+        assert tx.counters("r-1")[1, Stage.SILENT.value] == count
