@@ -48,10 +48,19 @@ def repaired(state: AgentState, kind: ReleaseKind) -> tuple[AgentState, tuple[Ef
     elif pair.trial is None and pair.failed_trial is not None:
         state, effects = _trial_lost(state, kind, pair.failed_trial)
     pair = state.pair(kind)
-    if pair.trial is None and pair.booted is not None and pair.booted is not pair.primary:
+    used_up = pair.slot(pair.primary).tries_left == 0
+    if pair.trial is None and pair.booted is not None and pair.booted is not pair.primary and used_up:
         state, more = _fallen_back(state, kind, pair.booted)
         effects = (*effects, *more)
     return state, effects
+
+
+def runs_what_it_left(pair: SlotPair) -> bool:
+    """True when the record says another slot than the one that runs: the boot that was to follow has not come yet.
+
+    The agent died between giving a slot up and the reboot (or, for a configuration, its application).
+    """
+    return pair.trial is None and pair.booted is not None and pair.booted is not pair.primary
 
 
 def job_of_trial(state: AgentState, kind: ReleaseKind, trial: Trial) -> Job | None:

@@ -5,7 +5,7 @@ cut fell between two writes, the missing one is made here, so doing it twice is 
 
 In this order: what the boot record shows to be wrong is set right (`repairs`), the job is taken up where it stands
 (`resuming`), and the present state is reported. Nothing is fetched, asked for or armed here: a job waits for the next
-poll that still names it.
+poll that still names it. A slot that was given up and still runs, for the agent died before the reboot, is left now.
 """
 
 from dataclasses import replace
@@ -14,10 +14,11 @@ from device_client.domain.boot import BootRecord
 from device_client.domain.effects import Effect, Release
 from device_client.domain.journal import Journal, Notice, PolicyMemory, with_confirmed, with_notice
 from device_client.domain.reactions import with_journal
-from device_client.domain.repairs import repaired
+from device_client.domain.repairs import repaired, runs_what_it_left
 from device_client.domain.resuming import resumed
 from device_client.domain.slots import SlotName, SlotStatus
 from device_client.domain.state import AgentState, Charger, Stage, Timing
+from device_client.domain.trial import back_to_primary
 from otacore.wire.release import ReleaseKind
 from otacore.wire.report import Fact
 
@@ -33,7 +34,10 @@ def start(
     entropy: str,
     at_ms: int,
 ) -> tuple[AgentState, tuple[Effect, ...]]:
-    """The state to begin with, and what must be written first. `entropy`: at least 16 random bytes in hex, fresh."""
+    """The state to begin with, and what is to be done first: effects as of any step, a question last if there is one.
+
+    `entropy`: at least 16 random bytes in hex, fresh.
+    """
     state = AgentState(
         charger=charger,
         timing=timing,
@@ -52,6 +56,10 @@ def start(
     # Any report tells the whole state: a plain one is added only when nothing else waits to be told.
     journal = state.journal if state.journal.notices else with_notice(state.journal, Notice(Fact.STATE))
     state, write = with_journal(state, journal)
+    for kind in ReleaseKind:
+        if runs_what_it_left(state.pair(kind)):
+            state, boots = back_to_primary(replace(state, stage=Stage.REVERTING), kind)
+            return state, (*effects, write, *boots)
     # A charger on trial starts no session before its slot is kept.
     release = () if state.stage is Stage.TRIAL else (Release(),)
     return state, (*effects, write, *release)

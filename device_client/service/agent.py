@@ -131,7 +131,7 @@ class Agent:
         LOG.info("agent_started stage=%s boot_id=%s", self._state.stage, self._state.boot_id)
         self._question, self._reboot_ordered_at_ms = None, None
         self._next_tick_ms = self._next_poll_ms = now_ms
-        self._perform(effects)
+        self._feed(self._perform(effects))
 
     def _begin_again(self, error: OtaError) -> None:
         """A write failed (or the records could not be read): nothing in memory counts any more."""

@@ -269,6 +269,24 @@ def test_a_reboot_that_does_not_come_disarms() -> None:
     assert made.server.reports[-1].failure == "device.reboot_did_not_come"
 
 
+def test_a_restarted_agent_leaves_a_slot_that_was_given_up() -> None:
+    """An agent that died before the reboot back comes up again and stays on the release that failed."""
+    made = bench()
+    made.boot_rom()
+    offer(made)
+    made.program.health = Health(Check.PENDING, Check.PENDING, Check.PENDING, Check.PENDING)
+    agent = run(made, agent_on(made), rounds=15)
+    made.program.health = Health(Check.FAILED, Check.FAILED, Check.FAILED, Check.FAILED)
+    made.program.reboot_fails = True
+    made.clock.advance(10_000)
+    agent.run_once()
+    assert made.records.boot.firmware.slot(SlotName.B).status is SlotStatus.INVALID
+    made.program.reboot_fails = False
+    reboots = made.program.reboots
+    agent_on(made).run_once()
+    assert made.program.reboots == reboots + 1
+
+
 def test_a_permit_under_a_wrong_key_arms_nothing() -> None:
     """Anybody on the way can let a charger activate."""
     made = bench()

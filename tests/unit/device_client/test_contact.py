@@ -101,6 +101,25 @@ def test_a_power_cut_on_the_look_back_goes_on_with_the_new_slot() -> None:
     assert charger.trace.count("Reboot") == 1
 
 
+def test_an_agent_that_dies_on_the_way_forward_goes_on() -> None:
+    """A restart of the agent turns a look back into a revert that nobody decided."""
+    charger = kept_and_mute()
+    charger.online = False
+    for _ in range(60):
+        charger.run(1, ms=HOUR_MS)
+        if charger.state.stage is Stage.LOOKING_BACK:
+            charger.reboot_fails = True
+        if charger.state.stage is Stage.REVERTING:
+            break
+    charger.crash_agent()
+    assert charger.state.stage is Stage.REVERTING
+    charger.reboot_fails = False
+    charger.run(3, ms=HOUR_MS)
+    assert charger.digest() == NEW
+    assert charger.record.firmware.slot(SlotName.B).status is SlotStatus.KEPT
+    assert charger.journal.failure_of(NEW) is None
+
+
 def test_a_look_back_that_does_not_start_is_the_only_one_all_the_same() -> None:
     """A reboot that fails makes the charger try to leave every day, or leaves the flag for some later power cut."""
     charger = kept_and_mute()

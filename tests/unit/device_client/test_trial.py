@@ -6,7 +6,7 @@ from device_client.domain import effects as do
 from device_client.domain.journal import Journal
 from device_client.domain.slots import SlotName, SlotStatus
 from device_client.domain.state import Stage
-from otacore.wire.report import Phase
+from otacore.wire.report import Fact, Phase
 from tests.fakes.paper_charger import CONFIG, FIRMWARE, Behaviour, Cut, PaperCharger
 from tests.fakes.paper_world import PaperWorld, digest_of
 
@@ -138,6 +138,35 @@ def test_a_reboot_back_that_does_not_come_is_ordered_again() -> None:
     charger.reboot_fails = False
     charger.run(2, ms=61_000)
     assert charger.digest() == OLD
+
+
+def test_an_agent_that_dies_before_the_reboot_back_orders_it_again() -> None:
+    """A release that failed its self-test goes on running, and charging, because its agent was restarted."""
+    charger = charger_with(Behaviour.SICK)
+    until(charger, Stage.TRIAL)
+    charger.reboot_fails = True
+    charger.tick()
+    charger.crash_agent()
+    assert charger.state.stage is Stage.REVERTING
+    assert not charger.start_session()
+    assert charger.record.firmware.primary is SlotName.A
+    charger.reboot_fails = False
+    charger.run(2, ms=61_000)
+    assert charger.digest() == OLD
+    assert [report.fact for report in charger.reports].count(Fact.REVERTED) == 1
+
+
+def test_an_agent_that_dies_before_the_old_configuration_is_applied_applies_it() -> None:
+    """The charger goes on under a configuration that failed."""
+    charger = charger_with(Behaviour.SICK, config=True)
+    until(charger, Stage.TRIAL)
+    charger.apply_fails = True
+    charger.tick()
+    charger.apply_fails = False
+    charger.crash_agent()
+    assert charger.state.stage is Stage.IDLE
+    assert charger.digest(CONFIG) == digest_of("config 1.0")
+    assert charger.start_session()
 
 
 def test_a_configuration_that_fails_is_taken_back_without_a_reboot() -> None:
