@@ -64,7 +64,9 @@ def _memory() -> Sequence[Figure]:
     ours = _run(["import"])["peak_mib"]
     return (
         Figure("python_rss_mib", round(bare, 1), "MiB", "VmHWM of Python with json and resource only"),
-        Figure("device_client_import_rss_mib", round(ours, 1), "MiB", "VmHWM after importing device_client.main"),
+        Figure(
+            "device_client_import_rss_mib", round(ours, 1), "MiB", "VmHWM after importing device_client.adapters.wiring"
+        ),
     )
 
 

@@ -35,9 +35,9 @@ def drive(port: int, calls: Sequence[Iterator[bytes]], *, seconds: float, warm_u
     return uvloop.run(_drive(port, calls, seconds=seconds, warm_up_s=warm_up_s))
 
 
-def again(call: bytes) -> Iterator[bytes]:
-    """The same call for ever."""
-    return cycle((call,))
+def again(*calls: bytes) -> Iterator[bytes]:
+    """The same calls for ever."""
+    return cycle(calls)
 
 
 def http_call(method: str, path: str, *, body: bytes = b"", token: str = "") -> bytes:

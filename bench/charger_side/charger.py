@@ -8,10 +8,10 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from device_client.adapters.wiring import agent_of, connect, identity_of, records_of, repository_of, slots_of
 from device_client.domain.boot import BootRecord
 from device_client.domain.events import Check, Health
 from device_client.domain.slots import Image, SlotName, factory_pair
-from device_client.main import agent_of, connect, identity_of, records_of, repository_of, slots_of
 from device_client.service.performer import Ports
 from device_client.service.ports import Surroundings
 from device_client.settings import Settings

@@ -66,7 +66,7 @@ def _tuf(home: str, url: str, release: str) -> None:
 
 
 def _import() -> None:
-    import device_client.main  # noqa: F401, PLC0415 -- that it is imported is the point
+    import device_client.adapters.wiring  # noqa: F401, PLC0415 -- that it is imported is the point
 
 
 def _cpu_s() -> float:
