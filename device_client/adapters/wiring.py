@@ -53,9 +53,14 @@ def charger_of(settings: Settings) -> Charger:
     )
 
 
+def records_directory(settings: Settings) -> Path:
+    """Where the durable records lie; the boot ROM finds its own there."""
+    return settings.directory / "records"
+
+
 def records_of(settings: Settings) -> FileRecords:
     """The three durable records."""
-    return FileRecords(FileStorage(), settings.directory / "records")
+    return FileRecords(FileStorage(), records_directory(settings))
 
 
 def identity_of(settings: Settings) -> IdentityFiles:

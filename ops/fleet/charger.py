@@ -9,6 +9,7 @@ import select
 from dataclasses import dataclass, replace
 
 from device_client.adapters.program import ProgramLine
+from device_client.adapters.records import BOOT_NAME
 from device_client.adapters.wiring import (
     Connections,
     agent_of,
@@ -18,6 +19,7 @@ from device_client.adapters.wiring import (
     connect,
     identity_of,
     ports_of,
+    records_directory,
     records_of,
     running_config,
     site_of,
@@ -73,7 +75,7 @@ class VirtualCharger:
         self._stop_line = stop_line
         self._log = ChargerLog(settings.directory / LOG_NAME, clock)
         self._rom = BootRom(
-            record=TwoCopyRecord(FileStorage(), settings.directory / "records", "boot"),
+            record=TwoCopyRecord(FileStorage(), records_directory(settings), BOOT_NAME),
             slots=settings.slot_files(),
             log=self._log,
             temper=temper,

@@ -15,7 +15,7 @@ from typing import Self
 
 from ops.fleet.charger_log import LOG_NAME, Line, read_log
 from ops.fleet.plan import FleetPlan, write_plan
-from ops.fleet.provisioning import FactoryImage, provision
+from ops.fleet.provisioning import FactoryImage, HastyStorage, provision
 from otacore.errors import Broken
 
 STOP_LIMIT_S = 60.0
@@ -35,7 +35,7 @@ class Fleet:
     def deliver(self, factory: FactoryImage, *, factory_root: bytes) -> None:
         """Put factory image, boot record and root on every charger."""
         for charger in self.plan.chargers:
-            provision(self.plan.settings(charger), factory, factory_root=factory_root)
+            provision(self.plan.settings(charger), factory, factory_root=factory_root, storage=HastyStorage())
 
     def __enter__(self) -> Self:
         self.start()

@@ -7,11 +7,12 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from device_client.adapters.wiring import records_of
+from device_client.adapters.records import FileRecords
+from device_client.adapters.wiring import records_directory
 from device_client.domain.boot import BootRecord
 from device_client.domain.slots import Image, SlotName, factory_pair
 from device_client.settings import Settings
-from otacore.durable import FileStorage, write_durably
+from otacore.durable import FileStorage, Storage, write_durably
 from otacore.wire.release import ReleaseKind
 
 
@@ -34,17 +35,26 @@ class FactoryImage:
         )
 
 
-def provision(settings: Settings, factory: FactoryImage, *, factory_root: bytes) -> None:
+def provision(
+    settings: Settings, factory: FactoryImage, *, factory_root: bytes, storage: Storage | None = None
+) -> None:
     """Write slot A, the boot record and the factory root. Raises: Unavailable, Broken."""
-    storage = FileStorage()
+    storage = storage or FileStorage()
     slot = settings.slot_files()[ReleaseKind.FIRMWARE, SlotName.A]
     for directory in (settings.directory, slot.parent, settings.factory_root.parent):
         storage.make_directory(directory)
     write_durably(storage, settings.factory_root, factory_root)
     write_durably(storage, slot, factory.content)
-    records_of(settings).write_boot(BootRecord(factory_pair(factory.described(), ReleaseKind.FIRMWARE)))
+    FileRecords(storage, records_directory(settings)).write_boot(
+        BootRecord(factory_pair(factory.described(), ReleaseKind.FIRMWARE))
+    )
 
 
-def home_of(fleet_directory: Path, device_id: str) -> Path:
-    """Where one charger of a fleet lives."""
-    return fleet_directory / device_id
+class HastyStorage(FileStorage):
+    """Files without waiting for the disk: two hundred chargers that a power cut would lose are delivered anew."""
+
+    def sync(self, path: Path) -> None:
+        """Left to the kernel."""
+
+    def sync_directory(self, path: Path) -> None:
+        """Left to the kernel."""
