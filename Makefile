@@ -12,9 +12,9 @@ TESTS ?=
 help: ## List every target.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-setup: dev ## Make .venv with all that demo, tests and lint need.
+setup: dev ## Make .venv with all that demo, tests and lint need; the same as dev.
 
-dev:
+dev: ## Make .venv with everything that developing takes.
 	@scripts/bootstrap.sh dev
 
 demo: ## Run the main job on this machine: sign, publish, roll out to 200 virtual chargers, halt, take back.
@@ -26,7 +26,7 @@ test: dev ## Run the test suite; what this machine lacks is left out and named a
 
 lint: style types imports ## Style, types and import contracts.
 
-style: dev
+style: dev ## Check style and format.
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 
