@@ -47,6 +47,8 @@ class Fleet:
     def start(self) -> None:
         """Switch every charger on."""
         path = write_plan(self.plan)
+        with self._counted:
+            self._counts.clear()
         with (self.plan.directory / ERRORS_NAME).open("ab") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "ops.fleet.host", str(path)],
