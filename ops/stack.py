@@ -150,16 +150,17 @@ class Stack:
         write_private(file, issued.token + "\n")
 
     def _start_timers(self, stack: ExitStack, *made: Timer) -> None:
+        tick_s = self.room.settings.tick_s
         renewing = Timer("repository", self.world.refresh_online, period_s=RENEW_S)
-        for timer in (*made, renewing):
+        # Here whoever ticks: a halt that this process keeps is known to no other one.
+        halting = Timer("kept-halts", self.room.services.halting.carry_out, period_s=tick_s)
+        for timer in (*made, renewing, halting):
             stack.enter_context(timer)
         if self._options.with_ticks:
-            stack.enter_context(Timer("tick", self._tick, period_s=self.room.settings.tick_s))
+            stack.enter_context(Timer("tick", self._tick, period_s=tick_s))
 
     def _tick(self) -> None:
-        services = self.room.services
-        services.halting.carry_out()
-        for ticked in services.controller.tick():
+        for ticked in self.room.services.controller.tick():
             if ticked.did.startswith("failed"):
                 _log.warning("rollout_not_ticked", rollout_id=ticked.rollout_id, did=ticked.did)
 
