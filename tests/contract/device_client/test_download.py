@@ -1,7 +1,7 @@
 """Downloads against a server without manners: each lie ends in a clear error, and no byte is fetched twice."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from random import Random
 
 import pytest
@@ -17,11 +17,22 @@ LENGTH = len(IMAGE)
 WHOLE = 10**9
 
 
+@contextmanager
+def downloading(limits: HttpLimits) -> Iterator[Downloader]:
+    """A downloader with a connection of its own."""
+    with closing(Http(clock=SystemClock(), limits=limits)) as http, closing(Downloader(http)) as made:
+        yield made
+
+
 @pytest.fixture
 def downloader() -> Iterator[Downloader]:
-    """A downloader that does not wait long."""
-    with closing(Http(clock=SystemClock(), limits=HttpLimits(idle_s=0.2))) as http, closing(Downloader(http)) as made:
+    """A downloader with its real limits."""
+    with downloading(HttpLimits()) as made:
         yield made
+
+
+IMPATIENT = HttpLimits(idle_s=0.2)
+"""Where silence is the point."""
 
 
 def mannered(asked: Asked) -> Iterable[bytes | End]:
@@ -120,16 +131,21 @@ LIES: dict[str, tuple[list[bytes | End], str]] = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_each_lie_has_its_own_error(downloader: Downloader, lie: str) -> None:
+def test_each_lie_has_its_own_error(lie: str) -> None:
     """A portal's page would be installed, or an operator would be told nothing better than "failed"."""
     script, code = LIES[lie]
-    with RudeServer(lambda asked: script) as server, pytest.raises(Unavailable) as caught:
+    limits = IMPATIENT if End.SILENCE in script else HttpLimits()
+    with (
+        RudeServer(lambda asked: script) as server,
+        downloading(limits) as downloader,
+        pytest.raises(Unavailable) as caught,
+    ):
         fetch(downloader, server.url, 500)
     assert caught.value.code == code
 
 
 @pytest.mark.parametrize("end", [End.CLOSE, End.RESET, End.SILENCE])
-def test_what_came_before_a_break_is_handed_out(downloader: Downloader, end: End) -> None:
+def test_what_came_before_a_break_is_handed_out(end: End) -> None:
     """On a line that breaks every few kilobytes no download would ever end."""
 
     def breaks(asked: Asked) -> Iterable[bytes | End]:
@@ -141,7 +157,8 @@ def test_what_came_before_a_break_is_handed_out(downloader: Downloader, end: End
 
     came = b""
     tries = 0
-    with RudeServer(breaks) as server:
+    limits = IMPATIENT if end is End.SILENCE else HttpLimits()
+    with RudeServer(breaks) as server, downloading(limits) as downloader:
         while len(came) < LENGTH and tries < 20:
             tries += 1
             pieces = downloader.pieces(server.url, offset_bytes=len(came), limit_bytes=WHOLE, length_bytes=LENGTH)
