@@ -168,6 +168,9 @@ class EnrolToken:
     token_hash: str
     device_id: str
     expires_at_ms: int
+    replaces_key: str | None = None
+    """Public key that was bound when it was issued: it may replace that one and no other, so a token that was left over
+    from before an enrolment never stands in for the two persons whom another key needs."""
     used_key: str | None = None
     """Public key that used it. The same key may repeat a call whose answer was lost; no other key may."""
 

@@ -103,7 +103,7 @@ def _issue_token(tx: Transaction, act: Act, desk: Desk) -> Acted:
         raise Misuse("token.bad_ttl", f"a token lives from 1 to {MAX_TOKEN_TTL_S} seconds")
     secret = desk.entropy.hex(TOKEN_BYTES)
     expires_at_ms = desk.now_ms + ttl_s * 1000
-    tx.put_enrol_token(EnrolToken(token_hash(secret), device.device_id, expires_at_ms))
+    tx.put_enrol_token(EnrolToken(token_hash(secret), device.device_id, expires_at_ms, device.public_key))
     return Acted(act.action, act.subject, answer=IssuedToken(device.device_id, secret, expires_at_ms))
 
 

@@ -4,8 +4,8 @@ Enrolling registers nothing and publishes nothing.
 
 Rules:
 1. The same charger with the same key may repeat a call whose answer was lost; it gets a new bearer token.
-2. A new key begins anew: what the old one attested is forgotten, and its reports are worth nothing any more. The token
-   for that was issued by two persons.
+2. A new key begins anew: what the old one attested is forgotten, and its reports are worth nothing any more. Only a
+   token that was issued for the key that stands may replace it; two persons issued that one.
 """
 
 from dataclasses import replace
@@ -52,6 +52,8 @@ class EnrolmentService:
             device = require_device(tx, request.device_id)
         except Misuse as error:
             raise Refused("enrol.bad_token", error.hint) from error
+        if device.public_key not in (token.replaces_key, request.public_key):
+            raise Refused("enrol.bad_token", "another key was bound since this token was issued: ask for a new one")
         bearer = bearer_token(device.number, secret)
         if device.public_key not in (None, request.public_key):
             tx.forget_reports(device.device_id)

@@ -74,7 +74,7 @@ STATE = DeviceState(
 CONFIRMATION = Confirmation("c-1", ReleaseKind.FIRMWARE, 1, DIGEST, "1.0.0", 7)
 REPORT = ReportRow("c-1", 4, DIGEST, Fact.KEPT, 9)
 SEEN = Seen("c-1", 100, idle=True, window_open=False)
-TOKEN = EnrolToken("aa" * 32, "c-1", 1_000, "ee" * 32)
+TOKEN = EnrolToken("aa" * 32, "c-1", 1_000, "dd" * 32, "ee" * 32)
 RELEASE = Release(
     DIGEST,
     "firmware/acme-dc50/1.1.0/manifest.json",

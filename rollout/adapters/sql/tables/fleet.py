@@ -97,4 +97,5 @@ class EnrolTokenRow(SQLModel, table=True):
     token_hash: str = key()
     device_id: str
     expires_at_ms: int = big()
+    replaces_key: str | None = None
     used_key: str | None = None

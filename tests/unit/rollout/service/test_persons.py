@@ -323,6 +323,29 @@ def test_a_new_key_takes_two_persons_and_begins_anew(world: World) -> None:
     assert charger.send(charger.make_report(Fact.STATE)) == "taken"
 
 
+def _refused_key(world: World, token: str, key: str) -> None:
+    with pytest.raises(Refused) as refused:
+        world.enrolment.enrol(EnrolRequest("n-1", token, key))
+    assert refused.value.code == "enrol.bad_token"
+
+
+def test_a_token_left_over_from_before_the_enrolment_binds_nothing(world: World) -> None:
+    """A2: one person could keep such a token, and later put another key in a charger's place alone."""
+    world.operator.register_chargers(ANNA, [ChargerRow("n-1", "site-00", PRODUCT, HARDWARE, 1_000)])
+    used, left_over = _token(world, "n-1"), _token(world, "n-1")
+    world.enrolment.enrol(EnrolRequest("n-1", used, "aa" * 32))
+    _refused_key(world, left_over, "bb" * 32)
+
+
+def test_a_replaced_key_does_not_come_back_with_its_own_token(world: World) -> None:
+    """A2: a board that was taken out could else bind itself again while its token lives."""
+    world.operator.register_chargers(ANNA, [ChargerRow("n-1", "site-00", PRODUCT, HARDWARE, 1_000)])
+    first = _token(world, "n-1")
+    world.enrolment.enrol(EnrolRequest("n-1", first, "aa" * 32))
+    world.enrolment.enrol(EnrolRequest("n-1", _token(world, "n-1"), "bb" * 32))
+    _refused_key(world, first, "aa" * 32)
+
+
 def test_every_act_stands_in_the_audit_chain_with_who_and_why(world: World) -> None:
     """A1: who did what, when and why, and nobody can edit it."""
     rollout_id = _running(world)

@@ -139,6 +139,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement per table and index
         sa.Column("token_hash", sa.String(64), nullable=False),
         sa.Column("device_id", sa.String(), nullable=False),
         sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("replaces_key", sa.String(), nullable=True),
         sa.Column("used_key", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("token_hash"),
     )
