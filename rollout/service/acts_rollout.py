@@ -86,7 +86,7 @@ def _promote(tx: Transaction, act: Act, desk: Desk) -> Acted:
     release = release_of(tx, rollout)
     pace = may_open(rollout, release.pace, next_pace_step(tx, rollout, release), now_ms=desk.now_ms)
     if not pace.allowed:
-        # Promoted all the same, a held rollout would wait for ever for a wave that cannot be published while it is held.
+        # Promoted all the same, a held rollout would wait for ever for a wave that cannot be published meanwhile.
         hint = "the release's signed pace does not allow the next wave yet; held time does not count: resume, then wait"
         raise Misuse("rollout.too_soon", hint)
     return _decide(tx, act, desk, rollout, Event.PROMOTE, outcome=WaveOutcome.UNPROVEN)
