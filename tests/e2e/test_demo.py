@@ -1,10 +1,12 @@
 """The demo's own story, played small: real server, real chargers, real calls; and that nothing of it is left behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from threading import Event
@@ -12,15 +14,17 @@ from threading import Event
 import pytest
 from rich.console import Console
 
+from ops.demo.claims import Claim
 from ops.demo.scale import SMALL
-from ops.demo.stage import stage
+from ops.demo.stage import Stage, stage
 from ops.demo.story import play
 from ops.demo.teller import Teller
 from otacore.clock import SystemClock
 
-pytestmark = pytest.mark.xdist_group("demo")
+pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(400)]
 
 LIMIT_S = 120
+QUICK_START = Path(__file__).parents[2] / "docs" / "quickstart.md"
 DRIVER = """
 import sys, threading
 from dataclasses import replace
@@ -40,22 +44,64 @@ sys.exit(door.main(["--small", "--dir", sys.argv[1]]))
 """
 
 
-@pytest.mark.timeout(400)
-def test_the_story_holds_every_claim(tmp_path: Path) -> None:
-    """This is what Tidegate is for, end to end: a claim that falls here falls for whoever tries the demo."""
-    heard = StringIO()
-    clock = SystemClock()
+@dataclass(frozen=True)
+class Played:
+    """The story after its last chapter; server and chargers go on."""
+
+    stage: Stage
+    claims: tuple[Claim, ...]
+    heard: str
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+    heard, clock = StringIO(), SystemClock()
     teller = Teller(Console(file=heard, width=200), clock)
-    with stage(tmp_path / "demo", SMALL, clock=clock, teller=teller) as made:
-        claims = play(made)
-    assert [claim for claim in claims if not claim.holds] == [], heard.getvalue()
+    with stage(tmp_path_factory.mktemp("story") / "demo", SMALL, clock=clock, teller=teller) as made:
+        yield Played(made, play(made), heard.getvalue())
+
+
+def test_the_story_holds_every_claim(played: Played) -> None:
+    """This is what Tidegate is for, end to end: a claim that falls here falls for whoever tries the demo."""
+    assert [claim for claim in played.claims if not claim.holds] == [], played.heard
     for told in (
         "good-1-1-0 is completed, proven",
         "sick-1-2-0 is rolled back",
         "dead-1-3-0 is rolled back",
         "otto agrees",
     ):
-        assert told in heard.getvalue()
+        assert told in played.heard
+
+
+def test_the_quick_start_does_what_it_says(played: Played, tmp_path: Path) -> None:
+    """Commands in a document rot; these are run as they stand there, on the demo that was left running."""
+    (tmp_path / ".tidegate").mkdir()
+    (tmp_path / ".tidegate" / "demo").symlink_to(played.stage.directory)
+    (tmp_path / ".venv").symlink_to(Path(sys.prefix))
+    watch, released, begun, back = _blocks(QUICK_START)
+    assert "the chain holds" in _typed(watch, tmp_path)
+    assert "2 of 2 signatures" in _typed(released, tmp_path)
+    _typed(begun.replace("36/site", f"{SMALL.first_wave}/site"), tmp_path)
+    _await_state(played.stage, "halted")
+    _typed(back, tmp_path)
+    _await_state(played.stage, "rolled_back")
+
+
+def _blocks(document: Path) -> list[str]:
+    return re.findall(r"```sh\n(.*?)```", document.read_text(), flags=re.DOTALL)
+
+
+def _typed(block: str, directory: Path) -> str:
+    script = f". .venv/bin/activate\n{block}"
+    done = subprocess.run(
+        ["bash", "-e"], input=script, cwd=directory, capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+    assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def _await_state(stage: Stage, state: str) -> None:
+    stage.wait(f"it is {state}", lambda: stage.engineer.show("mine").state == state, limit_s=LIMIT_S)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
