@@ -10,37 +10,21 @@ Rules:
 4. Whatever the network does ends as `Unavailable` with a code that says what happened.
 """
 
-import io
-import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from device_client.adapters.http_watch import HttpLimits, TooSlow, Watch
 from otacore.clock import Clock
 from otacore.errors import Misuse, Unavailable
 
 MAX_ORIGINS = 4
 """Connections kept at once: the device API, a mirror or two; one more closes the oldest."""
+__all__ = ["Http", "HttpAnswer", "HttpLimits", "HttpRequest", "HttpStream", "media_type"]
 _USER_AGENT = "tidegate-device"
-
-
-@dataclass(frozen=True, slots=True)
-class HttpLimits:
-    """How long the charger listens to a server that does not get to the point."""
-
-    connect_s: float = 10
-    idle_s: float = 20
-    """Longest silence on the wire."""
-    answer_s: float = 60
-    """Longest time for a whole small answer, and for the headers of a long one."""
-    rate_window_s: float = 30
-    """A long answer is looked at window by window ..."""
-    lowest_rate_bytes_per_s: int = 512
-    """... and given up when a window brought less than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +76,14 @@ class Http:
 
     def exchange(self, request: HttpRequest, *, limit_bytes: int) -> HttpAnswer:
         """Send a request and read its small answer. Raises: Unavailable, Misuse("http.bad_url")."""
-        with _network_errors(), self._answered(request, _Watch(self._clock, self._limits, whole=True)) as response:
+        with _network_errors(), self._answered(request, Watch(self._clock, self._limits, whole=True)) as response:
             body = _bounded_body(response, limit_bytes)
             return HttpAnswer(status=response.status, headers=_headers_of(response), body=body)
 
     @contextmanager
     def stream(self, request: HttpRequest) -> Iterator[HttpStream]:
         """Send a request and hand out its answer piece by piece. Raises: Unavailable, Misuse("http.bad_url")."""
-        watch = _Watch(self._clock, self._limits, whole=False)
+        watch = Watch(self._clock, self._limits, whole=False)
         with self._answered(request, watch) as response:
             yield HttpStream(response)
 
@@ -109,7 +93,7 @@ class Http:
             self._kept.popitem()[1].close()
 
     @contextmanager
-    def _answered(self, request: HttpRequest, watch: "_Watch") -> Iterator[HTTPResponse]:
+    def _answered(self, request: HttpRequest, watch: Watch) -> Iterator[HTTPResponse]:
         split = _split(request.url)
         origin = (split.scheme, split.netloc)
         with _network_errors():
@@ -125,7 +109,7 @@ class Http:
                 connection.close()
 
     def _ask(
-        self, origin: tuple[str, str], split: SplitResult, request: HttpRequest, watch: "_Watch"
+        self, origin: tuple[str, str], split: SplitResult, request: HttpRequest, watch: Watch
     ) -> tuple[HTTPConnection, HTTPResponse]:
         kept = self._kept.get(origin)
         if kept is not None and kept.sock is not None:
@@ -155,9 +139,7 @@ class Http:
         self._kept[origin] = made
         return made
 
-    def _send(
-        self, connection: HTTPConnection, split: SplitResult, request: HttpRequest, watch: "_Watch"
-    ) -> HTTPResponse:
+    def _send(self, connection: HTTPConnection, split: SplitResult, request: HttpRequest, watch: Watch) -> HTTPResponse:
         target = split.path or "/"
         if split.query:
             target = f"{target}?{split.query}"
@@ -199,104 +181,12 @@ def _bounded_body(response: HTTPResponse, limit_bytes: int) -> bytes:
     return body
 
 
-class _TooSlow(TimeoutError):
-    """Something comes, but not at a rate that leads anywhere."""
-
-
-class _Watch:
-    """Decides before each read how long it may take, and after it whether enough came."""
-
-    def __init__(self, clock: Clock, limits: HttpLimits, *, whole: bool) -> None:
-        self._clock = clock
-        self._limits = limits
-        self._whole = whole
-        self._started_ms = clock.monotonic_ms()
-        self._window_started_ms = self._started_ms
-        self._window_bytes = 0
-        self._headers_read = False
-
-    def response(self, sock: socket.socket, *args: Any, **kwargs: Any) -> HTTPResponse:
-        """Make the response that reads through this watch (called by http.client)."""
-        return _WatchedResponse(sock, *args, watch=self, **kwargs)
-
-    def timeout_s(self) -> float:
-        """How long the next read may take. Raises: _TooSlow past the deadline."""
-        if not self._whole and self._headers_read:
-            return self._limits.idle_s
-        left_s = self._limits.answer_s - (self._clock.monotonic_ms() - self._started_ms) / 1000
-        if left_s <= 0:
-            raise _TooSlow("no whole answer within the deadline")
-        return min(left_s, self._limits.idle_s)
-
-    def headers_read(self) -> None:
-        """From here on a long answer is watched by its rate."""
-        self._headers_read = True
-        self._window_started_ms, self._window_bytes = self._clock.monotonic_ms(), 0
-
-    def count(self, byte_count: int) -> None:
-        """Note what came. Raises: _TooSlow when a window brought too little."""
-        self._window_bytes += byte_count
-        if self._whole or not self._headers_read:
-            return
-        now_ms = self._clock.monotonic_ms()
-        elapsed_s = (now_ms - self._window_started_ms) / 1000
-        if elapsed_s < self._limits.rate_window_s:
-            return
-        if self._window_bytes < self._limits.lowest_rate_bytes_per_s * elapsed_s:
-            raise _TooSlow(f"{self._window_bytes} bytes in {elapsed_s:.0f} s")
-        self._window_started_ms, self._window_bytes = now_ms, 0
-
-
-class _WatchedResponse(HTTPResponse):
-    """A response of http.client whose every byte comes through the watch."""
-
-    def __init__(self, sock: socket.socket, *args: Any, watch: _Watch, **kwargs: Any) -> None:
-        super().__init__(_Tap(sock, watch), *args, **kwargs)  # type: ignore[arg-type] # it asks a socket for makefile only
-        self._watch = watch
-
-    def begin(self) -> None:
-        super().begin()
-        self._watch.headers_read()
-
-
-class _Tap:
-    """Stands where http.client expects the socket, and gives it a reader that the watch can stop."""
-
-    def __init__(self, sock: socket.socket, watch: _Watch) -> None:
-        self._sock = sock
-        self._watch = watch
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_WatchedReader(self._sock, self._watch), 64 * 1024)
-
-
-class _WatchedReader(io.RawIOBase):
-    def __init__(self, sock: socket.socket, watch: _Watch) -> None:
-        self._sock = sock
-        self._watch = watch
-        # The socket's own reader holds the socket open when http.client closes it after an answer without keep-alive.
-        self._reader = sock.makefile("rb", buffering=0)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        self._sock.settimeout(self._watch.timeout_s())
-        byte_count = self._reader.readinto(buffer)
-        self._watch.count(byte_count or 0)
-        return byte_count
-
-    def close(self) -> None:
-        self._reader.close()
-        super().close()
-
-
 @contextmanager
 def _network_errors() -> Iterator[None]:
     """Turn what the network does into `Unavailable`, each with a code of its own."""
     try:
         yield
-    except _TooSlow as error:
+    except TooSlow as error:
         raise Unavailable("http.too_slow", f"the server drips: {error}; try again later") from error
     except TimeoutError as error:
         raise Unavailable("http.timeout", "the server went silent; try again later") from error
