@@ -139,7 +139,7 @@ class People:
                 )
             else:
                 self._roll_back(rollout_id)
-        elif rollout.state is State.COMPLETED and not rollout.unproven and drawn < 0.4:  # noqa: PLR2004 - the same
+        elif rollout.state is State.COMPLETED and not rollout.unproven:
             self._raise_floor(rollout)
 
     def _answer(self, rollout: Rollout, drawn: float) -> None:

@@ -21,6 +21,8 @@ MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 START_MS = RELEASED_AT_MS
 MAX_CHARGERS = 25
+CLAIM_SITES = 5
+"""Fewer judged units than that cannot pass even the wide margin of these worlds."""
 ALWAYS = Window(0, WEEK_MINUTES)
 SLOW_PACE = (PaceStep(FULL_SHARE // 2, 6, 0), PaceStep(FULL_SHARE, 0, 1))
 """Half of the fleet or six named chargers at once, all of it an hour later."""
@@ -32,7 +34,7 @@ TIMING = Timing(
     look_back_jitter_ms=5 * MINUTE_MS,
     look_back_limit_ms=10 * MINUTE_MS,
     contact_write_ms=5 * MINUTE_MS,
-    survey_every_ms=90 * MINUTE_MS,
+    survey_every_ms=40 * MINUTE_MS,
     stretch_bytes=STRETCH_BYTES,
     backoff_cap_ms=5 * MINUTE_MS,
 )
@@ -45,7 +47,7 @@ FIRMWARE_NATURES = (
     Nature.HANGING,
     Nature.MUTE,
     Nature.SMOTHERING,
-    Nature.TRIPPING,
+    *(Nature.TRIPPING,) * 2,
 )
 CONFIG_NATURES = (*(Nature.GOOD,) * 4, Nature.SICK, Nature.UNFIT, Nature.OVERREACHING)
 
@@ -113,14 +115,14 @@ class Scenario:
 
 def draw(engine: Engine) -> Scenario:
     """The scenario of the engine's seed."""
-    storm_ms = engine.between(150, 240) * MINUTE_MS
+    storm_ms = engine.between(120, 210) * MINUTE_MS
     rates = _rates(engine)
     odd_share = engine.random.choice((0.0, 0.0, 0.05, 0.15))
     sites = _sites(engine, until_ms=engine.now_ms + storm_ms, odd_share=odd_share)
     return Scenario(
         sites=sites,
         factory=firmware("1.0.0", Nature.GOOD, EMERGENCY_PACE),
-        rollouts=_rollouts(engine, site_count=len(sites)),
+        rollouts=_rollouts(engine, sites),
         rates=rates,
         storm_ms=storm_ms,
         calm_ms=8 * HOUR_MS,
@@ -158,10 +160,11 @@ def _rates(engine: Engine) -> Rates:
 
 def _sites(engine: Engine, *, until_ms: int, odd_share: float) -> tuple[SiteWithChargers, ...]:
     made: list[SiteWithChargers] = []
-    wanted = engine.random.choice((2, 3, 4, 5, 6, 7, 8))
+    wanted = engine.random.choice((2, 3, 4, 5, 6, 6, 7, 8))
+    most = engine.random.choice((2, 3, 3, 4, 5))
     total = 0
     for index in range(wanted):
-        count = min(engine.between(1, 5), MAX_CHARGERS - total)
+        count = min(engine.between(1 if made else 2, most), MAX_CHARGERS - total)
         if count == 0:
             break
         total += count
@@ -177,7 +180,8 @@ def _sites(engine: Engine, *, until_ms: int, odd_share: float) -> tuple[SiteWith
     return tuple(made)
 
 
-def _rollouts(engine: Engine, *, site_count: int) -> tuple[PlannedRollout, ...]:
+def _rollouts(engine: Engine, sites: tuple[SiteWithChargers, ...]) -> tuple[PlannedRollout, ...]:
+    total = sum(len(site.chargers) for site in sites)
     made: list[PlannedRollout] = []
     configs = 0
     for index in range(engine.between(2, 4)):
@@ -193,8 +197,8 @@ def _rollouts(engine: Engine, *, site_count: int) -> tuple[PlannedRollout, ...]:
             PlannedRollout(
                 rollout_id=f"r{index + 1}",
                 built=built,
-                waves=_waves(engine, site_count=site_count),
-                judge=replace(JUDGE, promote_unproven_after_soak=engine.chance(0.4) or site_count < 5),  # noqa: PLR2004
+                waves=_waves(engine, site_count=len(sites), total=total),
+                judge=replace(JUDGE, promote_unproven_after_soak=engine.chance(0.3) or len(sites) < CLAIM_SITES),
                 after_ms=engine.between(2, 12) * MINUTE_MS
                 if index == 0
                 else engine.between(10, 70) * MINUTE_MS * index,
@@ -204,8 +208,10 @@ def _rollouts(engine: Engine, *, site_count: int) -> tuple[PlannedRollout, ...]:
     return tuple(made)
 
 
-def _waves(engine: Engine, *, site_count: int) -> tuple[WaveRequest, ...]:
-    first = WaveRequest(chargers=site_count, one_per_site=True, soak_s=SOAK_S)
-    rest = WaveRequest(percent=100, soak_s=SOAK_S)
-    middle = WaveRequest(percent=60, soak_s=SOAK_S)
-    return (first, middle, rest) if engine.chance(0.4) else (first, rest)
+def _waves(engine: Engine, *, site_count: int, total: int) -> tuple[WaveRequest, ...]:
+    """One charger of each site first; then the rest, in one wave or in two."""
+    first = min(site_count, total - 1)
+    opened = [WaveRequest(chargers=first, one_per_site=True, soak_s=SOAK_S)]
+    if engine.chance(0.4) and total - first > 1:
+        opened.append(WaveRequest(chargers=(total - first) // 2, soak_s=SOAK_S))
+    return (*opened, WaveRequest(percent=100, soak_s=SOAK_S))

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RESTART_MS = (3_000, 240_000)
-TICK_MS = (50_000, 140_000)
+TICK_MS = (60_000, 150_000)
 
 
 class ServerDied(BaseException):

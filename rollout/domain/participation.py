@@ -23,6 +23,9 @@ from rollout.domain.records import Cleanness, Participation, PermitRow, Stage
 _BEFORE_BOOT = (Stage.PERMITTED, Stage.ARMED, Stage.SILENT)
 _RUNNING_IT = (Stage.KEPT, Stage.CONFIRMED, Stage.SETTLED, Stage.UNWELL)
 
+_WRITTEN_OFF = (Stage.WITHDRAWN, Stage.REVERTED, Stage.FAILED, Stage.RECOVERED)
+"""Not running it, as far as was known: what the charger attests later is the truth."""
+
 
 def _rows(stages: tuple[Stage, ...], fact: Fact, to: Stage) -> dict[tuple[Stage, Fact], Stage]:
     return {(stage, fact): to for stage in stages}
@@ -60,7 +63,7 @@ def after_report(before: Participation, report: Report, reading: Reading) -> Par
     stage, reason = before.stage, before.reason
     if report.rollout_id == before.rollout_id:
         stage, reason = _after_fact(before, report, reading)
-    if reading.in_order:
+    if reading.in_order and _follows_request(report, reading.permit):
         stage = _read_state(stage, before, report, reading)
     confirmed_at_ms = before.confirmed_at_ms
     if stage in (Stage.CONFIRMED, Stage.SETTLED) and confirmed_at_ms is None:
@@ -143,7 +146,7 @@ def _read_state(stage: Stage, before: Participation, report: Report, reading: Re
 
 
 def _read_running_it(stage: Stage, before: Participation, running: Running, report: Report, reading: Reading) -> Stage:
-    waiting = stage in (*_BEFORE_BOOT, Stage.WITHDRAWN, Stage.REVERTED, Stage.FAILED)
+    waiting = stage in (*_BEFORE_BOOT, *_WRITTEN_OFF)
     if not running.confirmed:
         if waiting:
             return Stage.KEPT if report.phase is Phase.KEPT else Stage.ARMED
@@ -156,12 +159,17 @@ def _read_running_it(stage: Stage, before: Participation, running: Running, repo
     return stage
 
 
+def _follows_request(report: Report, permit: PermitRow | None) -> bool:
+    """Made after its charger asked for the permit; one made before, and late, says nothing of what came of it."""
+    return permit is None or report.counter > permit.request_counter
+
+
 def _never_activated(before: Participation, report: Report, permit: PermitRow | None) -> bool:
     # Firmware is activated by a reboot. An unarmed charger, later than its request and in the same boot, had none.
     return (
         before.kind is ReleaseKind.FIRMWARE
         and permit is not None
-        and report.counter > permit.request_counter
+        and _follows_request(report, permit)
         and report.boot_id == permit.boot_id
     )
 
