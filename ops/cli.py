@@ -30,7 +30,7 @@ class Command:
 
 COMMANDS: Mapping[str, Command] = MappingProxyType(
     {
-        "keys": Command("Make the keys of every role and sign the first metadata.", "ops.commands.keys", "signer"),
+        "keys": Command("Make the keys of every role, replace one.", "ops.commands.keys", "signer"),
         "release": Command("Stage, sign and publish releases.", "ops.commands.release", "signer"),
         "policy": Command("Raise a security floor, revoke releases for good.", "ops.commands.policy", "signer"),
         "up": Command("Run everything on this machine.", "ops.commands.up", "server"),

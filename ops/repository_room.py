@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from securesystemslib.signer import Signer
+
 from otacore.clock import Clock
 from otacore.errors import Misuse
 from repository.adapters.bundles import load_draft
@@ -14,6 +16,7 @@ from repository.service.publisher import Publisher
 from signer.api import Passphrase, open_signer
 
 HOST = "repository"
+MAX_KEYS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +39,24 @@ def open_room(directory: Path, *, keys: Path, check: Path, clock: Clock, passphr
     """Open a repository's directory with the online keys of this host; `check` is scratch space of its own client."""
     store = DirectoryStore(directory)
     checker = Checker(store=store, directory=check)
-    host = keys / "online" / HOST
     online = OnlineKeys(
-        campaign=open_signer(f"file:{host / 'campaign.pem'}", passphrase=passphrase),
-        snapshot=(open_signer(f"file:{host / 'snapshot.pem'}", passphrase=passphrase),),
-        timestamp=(open_signer(f"file:{host / 'timestamp.pem'}", passphrase=passphrase),),
+        campaign=_keys(keys, "campaign", passphrase),
+        snapshot=_keys(keys, "snapshot", passphrase),
+        timestamp=_keys(keys, "timestamp", passphrase),
     )
     publisher = Publisher(store=store, keys=online, clock=clock, checker=checker)
     desk = CampaignDesk(publisher=publisher, checker=checker, clock=clock)
     return RepositoryRoom(directory, store, checker, publisher, desk)
+
+
+def _keys(folder: Path, role: str, passphrase: Passphrase) -> tuple[Signer, ...]:
+    """The keys of an online role: `<role>.pem` and, while one is being replaced, `<role>-….pem` beside it."""
+    host = folder / "online" / HOST
+    files = [host / f"{role}.pem", *sorted(host.glob(f"{role}-*.pem"))]
+    found = [file for file in files if file.is_file()][:MAX_KEYS]
+    if not found:
+        raise Misuse("repository.no_key", f"{host} holds no {role}.pem: name the folder that `keys init` made")
+    return tuple(open_signer(f"file:{file}", passphrase=passphrase) for file in found)
 
 
 def publish_bundle(room: RepositoryRoom, folder: Path, *, now_ms: int) -> int:

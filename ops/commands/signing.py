@@ -51,7 +51,8 @@ def sign(
         tell(after, as_json=True)
         return
     for role in after.roles:
-        typer.echo(f"{role.role} {role.version}: {len(role.signed_by)} of {role.threshold} signatures")
+        by = f" by {role.by}" if role.by else ""
+        typer.echo(f"{role.role} {role.version}: {len(role.signed_by)} of {role.threshold} signatures{by}")
 
 
 def publish(
@@ -80,7 +81,8 @@ def tell(judged: Review, *, as_json: bool, aside: bool = False) -> None:
     for role in judged.roles:
         for line in role.lines:
             typer.echo(line, err=aside)
-        typer.echo(f"  signed by {len(role.signed_by)} of {role.threshold} needed", err=aside)
+        by = f" by {role.by}" if role.by else ""
+        typer.echo(f"  signed by {len(role.signed_by)} of {role.threshold} needed{by}", err=aside)
     for objection in judged.objections:
         typer.echo(f"OBJECTION {objection.code}: {objection.hint}", err=aside)
 
@@ -103,6 +105,7 @@ def _plain(judged: Review) -> dict[str, object]:
                 "signed_by": list(role.signed_by),
                 "authorised": list(role.authorised),
                 "threshold": role.threshold,
+                "by": role.by,
             }
             for role in judged.roles
         ],

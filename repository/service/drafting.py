@@ -5,7 +5,7 @@ role that leaves the snapshot) is not made.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from securesystemslib.signer import Signer
@@ -76,10 +76,11 @@ def next_campaigns(
     files: Mapping[str, bytes],
     custom: Mapping[str, Mapping[str, object]],
     *,
-    signer: Signer,
+    targets: Targets,
+    signers: Sequence[Signer],
     now_ms: int,
 ) -> bytes:
-    """The campaign role with some files put in, and what is remembered beside them."""
+    """The campaign role with some files put in, and what is remembered beside them; `targets` says whose keys count."""
     campaigns = before.signed
     for path, content in files.items():
         campaigns.targets[path] = TargetFile.from_data(path, content, ["sha256"])
@@ -88,16 +89,21 @@ def next_campaigns(
     campaigns.version += 1
     campaigns.expires = life.expires("campaign", now_ms)
     before.signatures.clear()
-    return _sign(before, [signer], "campaign")
+    keyids = targets.get_delegated_role("campaign").keyids
+    return _sign(before, _fitting(signers, keyids, "campaign", "targets"), "campaign")
 
 
 def signed(metadata: Metadata[Any], role: str, *, roots: Sequence[Root], signers: Sequence[Signer]) -> bytes:
     """Sign with every key at hand that any of these roots names for the role (two while a key is replaced)."""
     named = {keyid for root in roots for keyid in root.roles[role].keyids}
-    fitting = [signer for signer in signers if signer.public_key.keyid in named]
+    return _sign(metadata, _fitting(signers, named, role, "root"), role)
+
+
+def _fitting(signers: Sequence[Signer], keyids: Collection[str], role: str, above: str) -> list[Signer]:
+    fitting = [signer for signer in signers if signer.public_key.keyid in keyids]
     if not fitting:
-        raise Broken("repository.wrong_key", f"this host holds no {role} key that root names: give it the right key")
-    return _sign(metadata, fitting, role)
+        raise Broken("repository.wrong_key", f"this host holds no {role} key that {above} names: give it the right key")
+    return fitting
 
 
 def _sign(metadata: Metadata[Any], signers: Sequence[Signer], role: str) -> bytes:

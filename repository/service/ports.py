@@ -50,8 +50,8 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OnlineKeys:
-    """The repository host's keys. Snapshot and timestamp may have two while one is being replaced."""
+    """The repository host's keys; of each role there may be two while one is being replaced."""
 
-    campaign: Signer
+    campaign: tuple[Signer, ...]
     snapshot: tuple[Signer, ...]
     timestamp: tuple[Signer, ...]

@@ -84,7 +84,7 @@ class Publisher:
                 require_next(role, parse(role, data).signed.version, published)
             for source in draft.sources:
                 self._store.put_pieces(target_name(source.path, source.sha256), source.pieces, sha256=source.sha256)
-            return self._publish(before, draft.roles)
+            return self._publish(before, self._with_campaigns(before, draft.roles))
 
     def edit_campaigns(self, decide: Callable[[Metadata[Targets]], Edit | None]) -> None:
         """Change the campaign role; `decide` sees what stands and is asked again when another publisher was faster."""
@@ -112,7 +112,10 @@ class Publisher:
         if edit is None:
             return
         now_ms = self._clock.now_ms()
-        data = next_campaigns(campaigns, edit.files, edit.custom, signer=self._keys.campaign, now_ms=now_ms)
+        targets = parse("targets", self._publications.role(before.head, "targets")).signed
+        data = next_campaigns(
+            campaigns, edit.files, edit.custom, targets=targets, signers=self._keys.campaign, now_ms=now_ms
+        )
         for path, content in edit.files.items():
             self._store.put(target_name(path, campaigns.signed.targets[path].hashes["sha256"]), content)
         self._publish(before, {CAMPAIGN_ROLE: data})
@@ -127,12 +130,25 @@ class Publisher:
             if life.is_due(role, expires_ms=int(metadata.signed.expires.timestamp() * 1000), now_ms=now_ms)
         )
         if due:
-            campaigns = found[CAMPAIGN_ROLE]
-            changed: dict[str, bytes] = {}
-            if CAMPAIGN_ROLE in due:
-                changed[CAMPAIGN_ROLE] = next_campaigns(campaigns, {}, {}, signer=self._keys.campaign, now_ms=now_ms)
+            targets = parse("targets", self._publications.role(before.head, "targets")).signed
+            changed = {CAMPAIGN_ROLE: self._campaigns_anew(before, targets)} if CAMPAIGN_ROLE in due else {}
             self._publish(before, changed, renew_snapshot="snapshot" in due)
         return due
+
+    def _with_campaigns(self, before: Decided | None, roles: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """The campaign role signed anew beside new targets that name other keys for it."""
+        if before is None or "targets" not in roles:
+            return roles
+        old = parse("targets", self._publications.role(before.head, "targets")).signed
+        new = parse("targets", roles["targets"]).signed
+        if old.get_delegated_role(CAMPAIGN_ROLE) == new.get_delegated_role(CAMPAIGN_ROLE):
+            return roles
+        return {**roles, CAMPAIGN_ROLE: self._campaigns_anew(before, new)}
+
+    def _campaigns_anew(self, before: Decided, targets: Targets) -> bytes:
+        campaigns = parse(CAMPAIGN_ROLE, self._publications.role(before.head, CAMPAIGN_ROLE))
+        now_ms = self._clock.now_ms()
+        return next_campaigns(campaigns, {}, {}, targets=targets, signers=self._keys.campaign, now_ms=now_ms)
 
     def _publish(self, before: Decided | None, roles: Mapping[str, bytes], *, renew_snapshot: bool = False) -> int:
         head = self._next_head(before, roles, renew_snapshot=renew_snapshot)

@@ -41,13 +41,18 @@ class KeyFolder:
     def make(self, *, kept: KeysKept, holder: str, role: str) -> Signer:
         """Make a key and write it. Raises: Conflict("key.exists"), Refused("key.weak_passphrase")."""
         path = self.path(kept=kept, holder=holder, role=role)
-        key = Ed25519PrivateKey.generate()
-        write_key(path, key, passphrase=self._passphrase(f"{holder}/{role}"))
-        return CryptoSigner(key)
+        return make_key(path, passphrase=self._passphrase(f"{holder}/{role}"))
 
     def path(self, *, kept: KeysKept, holder: str, role: str) -> Path:
         """Where a key lies."""
         return self._folder / kept.value / holder / f"{role}.pem"
+
+
+def make_key(path: Path, *, passphrase: str) -> Signer:
+    """A new key in a new file. Raises: as `write_key`."""
+    key = Ed25519PrivateKey.generate()
+    write_key(path, key, passphrase=passphrase)
+    return CryptoSigner(key)
 
 
 def write_key(path: Path, key: Ed25519PrivateKey, *, passphrase: str) -> None:

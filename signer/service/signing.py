@@ -36,6 +36,8 @@ class RoleReview:
     authorised: tuple[str, ...]
     signed_by: tuple[str, ...]
     threshold: int
+    by: str = ""
+    """Whose threshold this is, when the keys change: the one that stands, or the new one."""
 
     @property
     def missing(self) -> int:
@@ -65,7 +67,13 @@ def review(bundle: Bundle, *, trusted_root: bytes, now_ms: int) -> Review:
         delegator = _delegator(role, standing, new)
         change = _change(bundle, role, metadata, standing=standing, delegator=delegator, now_ms=now_ms)
         found += [*rules.objections(change), *_missing_files(bundle, change)]
-        reviews.append(_role_review(role, metadata, delegator, lines=words.tell(change)))
+        lines = words.tell(change)
+        outgoing = _outgoing(role, standing, new, delegator)
+        if outgoing is None:
+            reviews.append(_role_review(role, metadata, delegator, lines=lines))
+        else:
+            reviews.append(_role_review(role, metadata, outgoing, lines=lines, by="the keys that stand"))
+            reviews.append(_role_review(role, metadata, delegator, lines=(), by="the new keys"))
     return Review(roles=tuple(reviews), objections=tuple(found))
 
 
@@ -76,10 +84,10 @@ def add_signature(bundle: Bundle, *, signer: Signer, trusted_root: bytes, now_ms
     """
     judged = review(bundle, trusted_root=trusted_root, now_ms=now_ms)
     require_no_objection(judged)
-    mine = [role.role for role in judged.roles if signer.public_key.keyid in role.authorised]
+    mine = {role.role for role in judged.roles if signer.public_key.keyid in role.authorised}
     if not mine:
         raise Refused("signer.key_not_authorised", f"key {signer.public_key.keyid[:16]} may sign none of these files")
-    for role in mine:
+    for role in sorted(mine):
         metadata = parse(role, bundle.roles[role])
         try:
             metadata.sign(signer, append=True)
@@ -96,8 +104,10 @@ def authorised_keys(bundle: Bundle) -> tuple[Key, ...]:
     found: dict[str, Key] = {}
     for role in new:
         delegator = _delegator(role, standing, new)
-        for keyid in delegator.get_delegated_role(role).keyids:
-            found[keyid] = delegator.get_key(keyid)
+        outgoing = _outgoing(role, standing, new, delegator)
+        for giver in [delegator, *([outgoing] if outgoing else [])]:
+            for keyid in giver.get_delegated_role(role).keyids:
+                found[keyid] = giver.get_key(keyid)
     return tuple(found.values())
 
 
@@ -115,7 +125,8 @@ def require_complete(judged: Review) -> None:
         if role.missing:
             raise Refused(
                 "signer.threshold_unmet",
-                f"{role.role} has {len(role.signed_by)} of {role.threshold} signatures: let another holder sign",
+                f"{role.role} has {len(role.signed_by)} of {role.threshold} signatures"
+                f"{f' by {role.by}' if role.by else ''}: let another holder sign",
             )
 
 
@@ -167,6 +178,20 @@ def _delegator(role: str, standing: dict[str, Metadata[Any]], new: dict[str, Met
     return delegator
 
 
+def _outgoing(
+    role: str, standing: dict[str, Metadata[Any]], new: dict[str, Metadata[Any]], delegator: Root | Targets
+) -> Root | None:
+    """The standing root, when its keys for a role are not those of the new one: then both thresholds must sign.
+
+    Clients go from root to root by both (TUF specification 5.3.4), and meet new targets before the new root.
+    """
+    if role not in {ROOT, TARGETS} or ROOT not in standing or ROOT not in new:
+        return None
+    outgoing: Root = standing[ROOT].signed
+    same = outgoing.get_delegated_role(role) == delegator.get_delegated_role(role)
+    return None if same else outgoing
+
+
 def _change(
     bundle: Bundle,
     role: str,
@@ -196,7 +221,7 @@ def _missing_files(bundle: Bundle, change: Change) -> Iterator[Objection]:
 
 
 def _role_review(
-    role: str, metadata: Metadata[Any], delegator: Root | Targets, *, lines: tuple[str, ...]
+    role: str, metadata: Metadata[Any], delegator: Root | Targets, *, lines: tuple[str, ...], by: str = ""
 ) -> RoleReview:
     result = delegator.get_verification_result(role, metadata.signed_bytes, metadata.signatures)
     grant = delegator.get_delegated_role(role)
@@ -207,4 +232,5 @@ def _role_review(
         authorised=tuple(grant.keyids),
         signed_by=tuple(result.signed),
         threshold=grant.threshold,
+        by=by,
     )

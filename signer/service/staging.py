@@ -106,8 +106,8 @@ def stage_renewal(standing: Standing, *, role: str, now_ms: int) -> Bundle:
     if role not in standing.roles:
         raise Refused("signer.unknown_role", f"there is no role {role}: check the product's name")
     metadata = parse(role, standing.roles[role])
-    _renew(role, metadata, now_ms=now_ms)
-    return _checked(Bundle(_narrowed(standing, role), {role: to_bytes(metadata)}), now_ms=now_ms)
+    renew(role, metadata, now_ms=now_ms)
+    return checked(Bundle(_narrowed(standing, role), {role: to_bytes(metadata)}), now_ms=now_ms)
 
 
 def _manifest(spec: ReleaseSpec, part: Part, *, now_ms: int) -> ReleaseManifest:
@@ -137,12 +137,13 @@ def _staged(
     all_files = {**files, **{path: facts_of_content(content) for path, content in contents.items()}}
     for path, facts in all_files.items():
         metadata.signed.targets[path] = TargetFile(facts.length_bytes, {"sha256": facts.sha256}, path)
-    _renew(role, metadata, now_ms=now_ms)
+    renew(role, metadata, now_ms=now_ms)
     bundle = Bundle(_narrowed(standing, role), {role: to_bytes(metadata)}, all_files, contents)
-    return _checked(bundle, now_ms=now_ms)
+    return checked(bundle, now_ms=now_ms)
 
 
-def _renew(role: str, metadata: Metadata[Any], *, now_ms: int) -> None:
+def renew(role: str, metadata: Metadata[Any], *, now_ms: int) -> None:
+    """Make metadata the next version, unsigned, with a full life from now."""
     metadata.signatures.clear()
     metadata.signed.version += 1
     metadata.signed.unrecognized_fields.pop(RETIRED_FIELD, None)
@@ -150,7 +151,7 @@ def _renew(role: str, metadata: Metadata[Any], *, now_ms: int) -> None:
     metadata.signed.expires = utc(now_ms).replace(microsecond=0) + timedelta(hours=STANDARD_LIFE_H[family(role)])
 
 
-def _checked(bundle: Bundle, *, now_ms: int) -> Bundle:
+def checked(bundle: Bundle, *, now_ms: int) -> Bundle:
     """The bundle, if every rule lets it be signed; the holders' own trusted root is theirs to compare."""
     require_no_objection(review(bundle, trusted_root=bundle.standing.roles[ROOT], now_ms=now_ms))
     return bundle

@@ -16,7 +16,7 @@ from otacore.trust import TrustedRepository
 from otacore.wire.codec import decode
 from otacore.wire.policy import Floor, Revoked
 from repository.api.static import static_app
-from signer.adapters.key_files import write_key
+from signer.adapters.key_files import open_signer, write_key
 from signer.adapters.passphrases import PASSPHRASE_VARIABLE
 
 PRODUCT = "acme-dc50"
@@ -287,3 +287,93 @@ def test_operators_hold_and_stop_at_the_repository(desk: Desk) -> None:
     assert (status, said.partition(":")[0]) == (2, "campaign.unknown")
     status, said = desk.types("repository stop nonsense --repository ~/repository --keys ~/keys")
     assert (status, said.partition(":")[0]) == (1, "name.invalid")
+
+
+def _key_id(desk: Desk, role: str, holder: str, kept: str = "offline") -> str:
+    uri = f"file:{desk.home}/keys/{kept}/{holder}/{role}.pem"
+    return str(open_signer(uri, passphrase=lambda _name: "correct horse").public_key.keyid)
+
+
+def _replace(desk: Desk, role: str, drop: str, new: str, out: str) -> None:
+    at = "--repository ~/repository"
+    desk.does(f"keys replace --role {role} --drop {drop[:12]} --new ~/keys/{new} {at} --out ~/{out}")
+
+
+def test_a_lost_timestamp_key_is_replaced_by_two_root_holders(desk: Desk) -> None:
+    """Otherwise a thief of the repository host's keys could never be shut out by command."""
+    before = desk.client()
+    old = _key_id(desk, "timestamp", "repository", "online")
+    _replace(desk, "timestamp", old, "online/repository/timestamp-2.pem", "new")
+    for holder in ("anna", "carla"):
+        desk.does(_sign(holder, "root", "new"))
+    desk.does(PUBLISH.format("new"))
+    (desk.home / "keys" / "online" / "repository" / "timestamp.pem").unlink()
+    desk.does(f"repository stop {'ab' * 32} --repository ~/repository --keys ~/keys")
+    before.refresh(now_ms=SystemClock().now_ms())
+    assert before.root_version == desk.client().root_version == 2
+
+
+def test_a_campaign_key_is_replaced_by_two_targets_holders(desk: Desk) -> None:
+    """Otherwise the stop list could not be trusted again after a theft."""
+    old = _key_id(desk, "campaign", "repository", "online")
+    _replace(desk, "campaign", old, "online/repository/campaign-2.pem", "new")
+    for holder in ("anna", "carla"):
+        desk.does(_sign(holder, "targets", "new"))
+    desk.does(PUBLISH.format("new"))
+    (desk.home / "keys" / "online" / "repository" / "campaign.pem").unlink()
+    desk.does(f"repository stop {'ab' * 32} --repository ~/repository --keys ~/keys")
+    assert desk.client().target("campaigns/stop.json").role == "campaign"
+
+
+def test_a_firmware_holder_is_replaced_and_the_role_stays_valid(desk: Desk) -> None:
+    """Otherwise replacing one holder would take every published release of a product out of trust."""
+    role = f"firmware-{PRODUCT}"
+    _stage(desk)
+    for holder in ("anna", "boris"):
+        desk.does(_sign(holder))
+    desk.does(PUBLISH.format("staged"))
+    _replace(desk, role, _key_id(desk, role, "anna"), f"offline/gerda/{role}.pem", "new")
+    for line in (_sign("boris", "targets", "new"), _sign("carla", "targets", "new"), _sign("carla", role, "new")):
+        desk.does(line)
+    assert desk.types(_sign("anna", role, "new"))[0] == 1, "the dropped key signs no more"
+    assert "signer.threshold_unmet" in desk.types(PUBLISH.format("new"))[1]
+    desk.does(_sign("gerda", role, "new"))
+    desk.does(PUBLISH.format("new"))
+    assert desk.client().read(IMAGE_PATH, limit_bytes=100) == b"an image"
+
+
+@pytest.mark.parametrize("role", ["root", "targets"])
+def test_a_root_or_targets_holder_is_replaced_by_the_old_and_the_new_threshold(desk: Desk, role: str) -> None:
+    """Otherwise whoever holds the new keys could appoint himself, or chargers could not follow the change."""
+    old_client = desk.client()
+    _replace(desk, role, _key_id(desk, role, "anna"), f"offline/gerda/{role}.pem", "new")
+    if role == "targets":
+        for holder in ("anna", "boris"):
+            desk.does(_sign(holder, "root", "new"))
+    said = desk.does(_sign("gerda", role, "new"))
+    assert "0 of 2 signatures by the keys that stand" in said
+    assert "1 of 2 signatures by the new keys" in said
+    desk.does(_sign("boris", role, "new"))
+    assert "by the keys that stand" in desk.types(PUBLISH.format("new"))[1]
+    desk.does(_sign("anna", role, "new"))
+    desk.does(PUBLISH.format("new"))
+    old_client.refresh(now_ms=SystemClock().now_ms())
+    assert old_client.root_version == desk.client().root_version == 2
+
+
+def test_key_changes_that_cannot_be_are_told(desk: Desk) -> None:
+    """Otherwise a typing error in an emergency would end in a traceback, or leave a role without keys."""
+    at = "--repository ~/repository --out ~/new"
+    dropped = _key_id(desk, "timestamp", "repository", "online")
+    two = f"--drop {_key_id(desk, 'root', 'anna')} --drop {_key_id(desk, 'root', 'boris')}"
+    for what, code in (
+        ("--role nobody --drop aa", "signer.unknown_role"),
+        ("--role timestamp --drop zz", "signer.unknown_key"),
+        (f"--role timestamp --drop {dropped}", "signer.bad_threshold"),
+        (f"--role root {two}", "signer.bad_threshold"),
+    ):
+        line = f"keys replace {what} {at}"
+        status, said = desk.types(line)
+        assert (status, said.splitlines()[-1].partition(":")[0]) == (1, code)
+    assert desk.types(f"keys replace --role root {at}")[0] == 2
+    assert not (desk.home / "new").exists()

@@ -77,7 +77,7 @@ class SignedWorld:
     def rival(self, name: str, store: Store) -> tuple[Publisher, CampaignDesk]:
         """A publisher of this repository with a process memory of its own."""
         signers = self.keys.signers
-        online = OnlineKeys(signers["campaign"][0], tuple(signers["snapshot"]), tuple(signers["timestamp"]))
+        online = OnlineKeys(tuple(signers["campaign"]), tuple(signers["snapshot"]), tuple(signers["timestamp"]))
         checker = Checker(store=store, directory=self.directory / name)
         publisher = Publisher(store=store, keys=online, clock=self.clock, checker=checker)
         return publisher, CampaignDesk(publisher=publisher, checker=checker, clock=self.clock)

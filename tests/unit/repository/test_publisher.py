@@ -201,9 +201,9 @@ def test_a_host_with_the_wrong_keys_publishes_nothing(world: SignedWorld) -> Non
     stranger = CryptoSigner.generate_ed25519()
     signers = world.keys.signers
     for keys in (
-        OnlineKeys(signers["campaign"][0], (stranger,), tuple(signers["timestamp"])),
-        OnlineKeys(signers["campaign"][0], tuple(signers["snapshot"]), (stranger,)),
-        OnlineKeys(stranger, tuple(signers["snapshot"]), tuple(signers["timestamp"])),
+        OnlineKeys(tuple(signers["campaign"]), (stranger,), tuple(signers["timestamp"])),
+        OnlineKeys(tuple(signers["campaign"]), tuple(signers["snapshot"]), (stranger,)),
+        OnlineKeys((stranger,), tuple(signers["snapshot"]), tuple(signers["timestamp"])),
     ):
         checker = Checker(store=world.memory, directory=world.directory / "wrong")
         publisher = Publisher(store=world.memory, keys=keys, clock=world.clock, checker=checker)
@@ -236,7 +236,7 @@ def test_a_key_service_that_does_not_answer_is_a_reason_to_come_back(world: Sign
     """Otherwise an outage of the key service would look like a broken repository."""
     signers = world.keys.signers
     silent = _Silent(signers["timestamp"][0].public_key)
-    keys = OnlineKeys(signers["campaign"][0], tuple(signers["snapshot"]), (silent,))
+    keys = OnlineKeys(tuple(signers["campaign"]), tuple(signers["snapshot"]), (silent,))
     checker = Checker(store=world.memory, directory=world.directory / "silent")
     publisher = Publisher(store=world.memory, keys=keys, clock=world.clock, checker=checker)
     world.pass_time(DAY_MS)
