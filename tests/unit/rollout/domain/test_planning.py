@@ -32,7 +32,12 @@ def _fleet(sites: int, per_site: int, of: Release = RELEASE) -> list[Fit]:
 
 def _device(site: int, number: int, per_site: int) -> Device:
     return replace(
-        DEVICE, device_id=f"c-{site}-{number}", number=site * per_site + number, site_id=f"s-{site}", quarantine=None
+        DEVICE,
+        device_id=f"c-{site}-{number}",
+        number=site * per_site + number,
+        site_id=f"s-{site}",
+        quarantine=None,
+        labels=("fast",) if number % 2 else (),
     )
 
 
@@ -70,10 +75,11 @@ def _reached(layout: Layout, fleet: list[Fit], *, through: int) -> dict[str, int
     return {device_id: wave for device_id, wave in found.items() if wave is not None}
 
 
+SELECTORS = st.sampled_from([Selector(), Selector(), Selector(sites=("s-1", "s-2", "s-3")), Selector(labels=("fast",))])
 REQUESTS = st.lists(
     st.one_of(
-        st.builds(WaveRequest, chargers=st.integers(1, 12), one_per_site=st.booleans()),
-        st.builds(WaveRequest, percent=st.integers(1, 99), one_per_site=st.booleans()),
+        st.builds(WaveRequest, chargers=st.integers(1, 12), one_per_site=st.booleans(), selector=SELECTORS),
+        st.builds(WaveRequest, percent=st.integers(1, 99), one_per_site=st.booleans(), selector=SELECTORS),
     ),
     min_size=1,
     max_size=4,
@@ -87,7 +93,7 @@ PACES = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=60)
 @given(requests=REQUESTS, pace=PACES)
 def test_an_opening_never_shrinks_and_reaches_exactly_whom_the_plan_counts(
     requests: list[WaveRequest], pace: tuple[PaceStep, ...]
