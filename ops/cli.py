@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "approvals": Command("Two persons for what is dangerous.", "ops.commands.approvals", "server"),
         "audit": Command("Who did what, when and why.", "ops.commands.audit", "server"),
         "principals": Command("Who may call the operator API.", "ops.commands.principals", "server"),
+        "sim": Command("Run the simulation over many seeds.", "ops.simulation.cli", "server"),
         "repository": Command("Begin, hold, stop and serve a repository.", "ops.commands.repository", "server"),
     }
 )
