@@ -57,6 +57,14 @@ def test_each_wave_opens_once_and_the_opening_never_shrinks() -> None:
     assert refused.value.code == "rollout.no_further_wave"
 
 
+def test_a_wave_with_a_smaller_share_does_not_close_what_is_open() -> None:
+    """A later wave that is opened by name alone has no share of its own."""
+    waves = (replace(WAVES[1], number=1), replace(WAVES[0], number=2))
+    decided = _decide(replace(PLANNED, state=State.RUNNING, wave=1, epoch=5), Event.ADVANCE, waves=waves)
+    assert decided.publication is not None
+    assert decided.publication.order.manifest.share == waves[0].share
+
+
 def test_the_manifest_opens_to_exactly_the_named_chargers_of_the_open_waves() -> None:
     """A judged charger that is not named, or one of a later wave, would go too early."""
     decided = _decide(PLANNED, Event.START)

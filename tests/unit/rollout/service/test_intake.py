@@ -119,6 +119,24 @@ def test_an_unknown_charger_and_a_report_about_an_unknown_rollout_do_no_harm(wor
     assert refused.value.code == "device.unknown"
 
 
+@pytest.mark.parametrize(
+    ("measured", "stage"), [("image 1.1.0", Stage.SETTLED), ("something else", Stage.CONFIRMED)], ids=["true", "untrue"]
+)
+def test_success_needs_the_measured_digest_of_what_was_signed(world: World, measured: str, stage: Stage) -> None:
+    """R3: the name of a release in a boot record is no proof that its bytes run."""
+    (charger,) = _permitted(world)
+    charger.arm(ROLLOUT, "1.1.0", charger.trial_nonce or "")
+    charger.confirmed = True
+    for _ in range(2):
+        report = charger.make_report(Fact.STATE)
+        charger.send(replace(report, firmware=replace(report.firmware, image_sha256=digest_of(measured))))
+        world.clock.advance(60_000)
+    assert _stage(world, charger) is stage
+    world.clock.advance(60_000)
+    world.controller.tick()
+    assert _stage(world, charger) is (Stage.UNWELL if stage is Stage.CONFIRMED else stage)
+
+
 def test_a_disarmed_charger_withdraws_its_block_and_leaves_the_cap(world: World) -> None:
     """It never ran the release, so it is no evidence and no exposure."""
     (charger,) = _permitted(world)

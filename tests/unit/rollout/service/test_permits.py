@@ -303,5 +303,8 @@ def test_a_lone_charger_is_taken_back_without_a_window() -> None:
     never = [Site(f"site-{number:02}", "city") for number in range(3)]
     _register(world, never)
     world.operator.rollback(ANNA, rollout_id, reason="bad")
+    charger = next(iter(world.chargers.values()))
+    wrong = charger.request(rollout_id, "1.2.0", 0, Purpose.RECOVER)
+    assert charger.ask(wrong).reason == PermitRefusal.WRONG_RELEASE, "its own last confirmed release, and no other"
     world.rounds_until(lambda: world.rollout(rollout_id).state is State.ROLLED_BACK)
     assert {one.running for one in world.chargers.values()} == {"1.0.0"}
