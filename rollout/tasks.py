@@ -45,13 +45,15 @@ def make_app(*, broker_url: str, tick_s: float, open_controller: Callable[[], Co
     app.conf.update(_settings(tick_s))
     mine = _OfThisProcess(open_controller)
 
-    @app.task(name=TICK_ALL, autoretry_for=())
+    # Not shared: a second application in the same process would otherwise run the first one's controller.
+    @app.task(name=TICK_ALL, shared=False)
     def tick_all() -> None:
         for rollout_id in _due(mine.get()):
             app.send_task(TICK, args=[rollout_id], expires=EXPIRES_S)
 
     @app.task(
         name=TICK,
+        shared=False,
         bind=True,
         autoretry_for=(Unavailable,),
         max_retries=MAX_RETRIES,
