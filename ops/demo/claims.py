@@ -92,7 +92,7 @@ def _reach(fleet: Sequence[History], bad: BadRelease) -> Claim:
         f"chargers that ever ran {bad.version}",
         f"1 to {bad.most}, one of a site",
         f"{len(ran)}, {most_of_a_site} of a site",
-        1 <= len(ran) <= bad.most and most_of_a_site == 1,
+        len(ran) <= bad.most and most_of_a_site == 1,
     )
 
 

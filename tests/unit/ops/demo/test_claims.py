@@ -164,3 +164,10 @@ def test_two_chargers_of_a_site_that_are_down_together_fail() -> None:
     """R5: a site keeps charging."""
     first = replace(FLEET[0], activations=(replace(FLEET[0].activations[0], back_ms=1_000 + 10 * SITES + 1),))
     assert failing(with_first(first)) == ["times that two chargers of a site were taken down at once"]
+
+
+def test_a_charger_is_no_second_one_beside_itself() -> None:
+    """A charger that is armed anew while it is away is one charger that is away."""
+    twice = replace(FLEET[0].activations[0], back_ms=1_008)
+    first = replace(FLEET[0], activations=(twice, replace(twice, at_ms=1_005)))
+    assert failing(with_first(first)) == []
