@@ -19,10 +19,8 @@ from device_client.domain.reactions import Reaction, stay, with_journal
 from device_client.domain.slots import SlotStatus
 from device_client.domain.state import AgentState, Stage
 from otacore.wire.release import ReleaseKind
-from otacore.wire.report import MAX_EVENTS, Fact, Report, Running
+from otacore.wire.report import MAX_EVENTS, UNMEASURED, Fact, Report, Running
 
-UNMEASURED: Final = "0" * 64
-"""Stands in a report for a running slot that could not be read and hashed."""
 SILENT_IN: Final = frozenset({Stage.ARMING, Stage.ARMED, Stage.REVERTING})
 
 

@@ -233,6 +233,7 @@ def record_of(built: Built) -> Release:
         kind=manifest.kind,
         version=manifest.version,
         security_version=manifest.security_version,
+        image_sha256=manifest.parts[0].sha256,
         pace=manifest.pace,
         revert_h=manifest.revert_h,
         from_versions=manifest.from_versions,

@@ -12,6 +12,8 @@ from otacore.wire import checks
 from otacore.wire.release import ReleaseKind
 
 MAX_EVENTS = 64
+UNMEASURED = "0" * 64
+"""In the place of the digest of what runs, when its slot could not be read."""
 
 
 class Fact(StrEnum):

@@ -116,6 +116,8 @@ class TrustCatalogue:
         manifest = decode(ReleaseManifest, self._read(path, role=role))
         if (manifest.product, manifest.kind, manifest.version) != (product, kind, version):
             raise Refused("catalogue.wrong_manifest", f"{path} describes another release: publish it again")
+        if len(manifest.parts) != 1:
+            raise Refused("catalogue.not_one_part", f"{path} names {len(manifest.parts)} files; chargers take one")
         for part in manifest.parts:
             _require_same(self._trusted.target(part.path), role=role, sha256=part.sha256, length=part.length_bytes)
         _log.info("release_found", product=product, version=version, release_digest=target.sha256)
@@ -148,6 +150,7 @@ def _release(target: VerifiedTarget, manifest: ReleaseManifest) -> Release:
         kind=manifest.kind,
         version=manifest.version,
         security_version=manifest.security_version,
+        image_sha256=manifest.parts[0].sha256,
         pace=manifest.pace,
         revert_h=manifest.revert_h,
         from_versions=manifest.from_versions,

@@ -3,14 +3,34 @@
 Pure. Only a report later than all that were taken before changes the state; an older one still tells its fact.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from otacore.ids import version_key
 from otacore.wire.release import ReleaseKind
-from otacore.wire.report import Fact, Report, Running
+from otacore.wire.report import MAX_EVENTS, UNMEASURED, Fact, HealthEvent, Report, Running
 from rollout.domain.fleet import Confirmation, DeviceState
 from rollout.domain.records import PermitRow
+
+VERSION_TRUTH = "h2"
+
+
+def as_measured(report: Report, signed: Mapping[str, str]) -> Report:
+    """The report held against what was signed; `signed`: the image's digest of each release that is known here.
+
+    A charger whose slot does not hold its release's bytes is not healthy, whatever it says of itself (R3); other bytes
+    than the signed ones are a failure of version truth besides.
+    """
+    running = (report.firmware,) if report.config is None else (report.firmware, report.config)
+    untrue = [one for one in running if signed.get(one.release_digest, one.image_sha256) != one.image_sha256]
+    if not untrue:
+        return report
+    told = tuple(
+        HealthEvent(VERSION_TRUTH, 0, f"{one.version} is not what was signed")
+        for one in untrue
+        if one.image_sha256 != UNMEASURED
+    )
+    return replace(report, healthy=False, events=(*report.events, *told)[-MAX_EVENTS:])
 
 
 def is_in_order(before: DeviceState | None, report: Report) -> bool:

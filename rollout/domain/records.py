@@ -38,6 +38,8 @@ class Release:
     kind: ReleaseKind
     version: str
     security_version: int
+    image_sha256: str
+    """Of its one file: what a charger that runs it must measure in its slot."""
     pace: tuple[PaceStep, ...]
     revert_h: int
     from_versions: tuple[str, ...]

@@ -9,6 +9,7 @@ Rules:
    quarantined, and nothing that its key signs moves anything until two persons re-enable it.
 2. A report out of order tells its fact and its health events, but not the charger's present state.
 3. A safety trip isolates its charger at once, whatever rollout it is in or none.
+4. What a charger measured in its slot is held against what was signed before anything else is read from its report.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from otacore.clock import Clock
 from otacore.wire.device_api import ReportReply, SignedMessage
 from otacore.wire.release import ReleaseKind
 from otacore.wire.report import Fact, HealthEvent, Report
-from rollout.domain.attestation import attested, confirmations, is_in_order, settles
+from rollout.domain.attestation import as_measured, attested, confirmations, is_in_order, settles
 from rollout.domain.audit import INTAKE
 from rollout.domain.fleet import Device, Quarantine, ReportRow
 from rollout.domain.health import hard_events
@@ -74,6 +75,7 @@ def _take(tx: Transaction, report: Report, content_sha256: str, now_ms: int) -> 
     tx.put_report_row(ReportRow(report.device_id, report.counter, content_sha256, report.fact, now_ms))
     if device.quarantine is Quarantine.CLONE:
         return ReportReply(report.counter, accepted=True, reason=QUARANTINED)
+    report = as_measured(report, _signed_images(tx, report))
     in_order = _take_state(tx, report, now_ms)
     told = _take_part(tx, device, report, in_order=in_order, now_ms=now_ms)
     _settle_permits(tx, report)
@@ -81,6 +83,12 @@ def _take(tx: Transaction, report: Report, content_sha256: str, now_ms: int) -> 
     tell_blocks(tx, report.device_id, report.events, told, now_ms=now_ms)
     _take_hard_events(tx, report, told, now_ms)
     return ReportReply(report.counter, accepted=True, reason=TAKEN)
+
+
+def _signed_images(tx: Transaction, report: Report) -> dict[str, str]:
+    running = (report.firmware,) if report.config is None else (report.firmware, report.config)
+    known = (tx.release(one.release_digest) for one in running)
+    return {release.digest: release.image_sha256 for release in known if release is not None}
 
 
 def _raise_clone_alarm(tx: Transaction, device: Device, report: Report, now_ms: int) -> None:

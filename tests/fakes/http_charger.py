@@ -90,7 +90,7 @@ class HttpCharger:
         self.counter += 1
         running = Running(
             release_digest=self.runs,
-            image_sha256=self.runs,
+            image_sha256=hashlib.sha256(self.version.encode()).hexdigest(),
             version=self.version,
             security_version=0,
             confirmed=self.confirmed,

@@ -83,6 +83,7 @@ RELEASE = Release(
     ReleaseKind.FIRMWARE,
     "1.1.0",
     2,
+    OTHER_DIGEST,
     DEFAULT_PACE,
     336,
     ("1.0.0",),

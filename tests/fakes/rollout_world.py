@@ -60,6 +60,7 @@ def release(version: str, *, pace: tuple[PaceStep, ...] = EMERGENCY_PACE) -> Rel
         kind=ReleaseKind.FIRMWARE,
         version=version,
         security_version=1,
+        image_sha256=digest_of(f"image {version}"),
         pace=pace,
         revert_h=336,
         from_versions=(),

@@ -8,7 +8,6 @@ from securesystemslib.signer import CryptoSigner
 
 from device_client.domain.boot import BootRecord
 from device_client.domain.events import Check, Health
-from device_client.domain.reporting import UNMEASURED
 from device_client.domain.slots import SlotName, SlotStatus
 from device_client.domain.state import Charger, Stage, Timing
 from device_client.service.agent import BEGIN_AGAIN_MS, REBOOT_LIMIT_MS, Agent
@@ -19,7 +18,7 @@ from otacore.errors import Broken, Conflict, Misuse, OtaError, Refused, Unavaila
 from otacore.wire.device_api import Answer, PollReply
 from otacore.wire.policy import Floor
 from otacore.wire.release import ReleaseKind
-from otacore.wire.report import Fact, HealthEvent
+from otacore.wire.report import UNMEASURED, Fact, HealthEvent
 from tests.fakes.hand_clock import HandClock
 from tests.fakes.paper_ports import PaperBench, bench
 from tests.fakes.paper_world import LIMITS, SERVER_TIME_MS

@@ -16,10 +16,9 @@ from device_client.domain.journal import (
     encode_policy,
     with_notice,
 )
-from device_client.domain.reporting import UNMEASURED
 from device_client.domain.state import Stage
 from otacore.wire.policy import Floor
-from otacore.wire.report import MAX_EVENTS, Fact, HealthEvent, Phase
+from otacore.wire.report import MAX_EVENTS, UNMEASURED, Fact, HealthEvent, Phase
 from tests.fakes.paper_charger import FIRMWARE, Behaviour, Cut, PaperCharger
 from tests.fakes.paper_world import PaperWorld, digest_of
 

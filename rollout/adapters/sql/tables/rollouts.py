@@ -17,6 +17,7 @@ class ReleaseRow(SQLModel, table=True):
     kind: str
     version: str
     security_version: int = big()
+    image_sha256: str
     pace: str = json_text()
     revert_h: int
     from_versions: str = json_text()

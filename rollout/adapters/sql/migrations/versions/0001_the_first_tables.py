@@ -275,6 +275,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement per table and index
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("version", sa.String(), nullable=False),
         sa.Column("security_version", sa.BigInteger(), nullable=False),
+        sa.Column("image_sha256", sa.String(), nullable=False),
         sa.Column("pace", sa.Text(), nullable=False),
         sa.Column("revert_h", sa.Integer(), nullable=False),
         sa.Column("from_versions", sa.Text(), nullable=False),
