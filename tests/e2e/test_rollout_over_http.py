@@ -18,6 +18,8 @@ from tests.fakes.caller import Caller
 from tests.fakes.http_charger import HttpCharger
 from tests.fakes.running_stack import PRODUCT, Running, commission, started, unproven_judge
 
+pytestmark = pytest.mark.xdist_group("rollout-http")  # versions rise in the order of these tests
+
 API = "/api/v1"
 WHY = {"reason": "a test"}
 
@@ -128,13 +130,16 @@ def test_creating_twice_under_one_name_creates_once(running: Running) -> None:
 
 def test_a_dry_run_plans_and_stores_nothing(running: Running) -> None:
     """Looking at a plan must not change the one that stands."""
+    commission(running, sites=2, per_site=1, prefix="dry")
+    running.stack.world.release_firmware(PRODUCT, "1.6.0", b"three", pace=EMERGENCY_PACE)
     engineer = running.as_(Role.ENGINEER)
-    before = running.admin.get(f"{API}/rollouts/once").json
+    assert engineer.put(f"{API}/rollouts/dry", {"product": PRODUCT, "version": "1.6.0"}).status == 201
+    before = running.admin.get(f"{API}/rollouts/dry").json
     request = PlanRequest(waves=(WaveRequest(percent=100),), judge=unproven_judge())
-    layout = engineer.post(f"{API}/rollouts/once/plan?dry_run=true", request)
+    layout = engineer.post(f"{API}/rollouts/dry/plan?dry_run=true", request)
     assert layout.status == 200
     assert layout.json["waves"][0]["planned"] > 0
-    assert running.admin.get(f"{API}/rollouts/once").json == before
+    assert running.admin.get(f"{API}/rollouts/dry").json == before
 
 
 @pytest.fixture(scope="module")
