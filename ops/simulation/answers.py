@@ -199,6 +199,10 @@ class Answers:
             self._charger.note("reboot does not come")
             self._fail("device.reboot_failed", FailureKind.UNAVAILABLE)
             return
+        if self._charger.habits.has_lapsed:
+            self._world.books.reach("hold lapsed before the reboot")
+            self._fail("device.session_running", FailureKind.UNAVAILABLE)
+            return
         self._world.watch.rebooting(self._charger)
         self._charger.note("reboots")
         self._charger.reboot()
@@ -207,6 +211,8 @@ class Answers:
         charger = self._charger
 
         def apply(at_ms: int) -> Event:
+            if charger.habits.has_lapsed and charger.traits.config_needs_idle:
+                return ConfigApplied(at_ms, applied=False, reason="charger.session_running")
             pair = charger.boot.load().config
             built = charger.runnable(ReleaseKind.CONFIG, slot, pair)
             if slot is not None and built is None:

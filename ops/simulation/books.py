@@ -79,6 +79,8 @@ class ChargerBook:
     """By the newest report that the server stored; None before the first."""
     told_counter: int = 0
     is_out_of_service: bool = False
+    is_cloned: bool = False
+    """An alarm was raised for its key: it gets no permit."""
 
 
 @dataclass(slots=True)

@@ -42,6 +42,8 @@ class Rates:
     """A charger's look-up finds the repository host away."""
     stale_mirror: float = 0.0
     """A charger's look-up is answered by a mirror that is a publication or two behind."""
+    forged: float = 0.0
+    """Somebody else holds a charger's key and sends another report under a counter that was used."""
     bit_rot: float = 0.0
     """Per power-up: one copy of the boot record, or the idle slot, has decayed."""
     stall: float = 0.0

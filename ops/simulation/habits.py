@@ -11,7 +11,7 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from device_client.domain.events import (
@@ -126,6 +126,11 @@ class Habits:
         if self.is_idle:
             self.held_until_ms = self._world.engine.now_ms + HOLD_MS
         return self.is_idle
+
+    @property
+    def has_lapsed(self) -> bool:
+        """A hold was given, ended by itself, and a customer came: the program lets nobody interrupt that."""
+        return self.held_until_ms > 0 and not self.is_held and not self.is_idle
 
     def release(self) -> None:
         """Sessions may begin."""
@@ -306,6 +311,8 @@ class Habits:
         self.contact()
         self._charger.feed(lambda at_ms: ReportStored(at_ms, report.counter))
         self._is_report_out = False
+        if self._world.faults.now(self._world.faults.rates.forged):
+            self._world.server.forged(replace(report, healthy=not report.healthy))
         self.look_for_reports()
 
     def _not_stored(self) -> None:

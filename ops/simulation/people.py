@@ -179,12 +179,14 @@ class People:
             book = world.books.chargers[charger.name]
             gone = charger.is_dead or charger.link.is_dead
             if gone and not book.is_out_of_service and world.engine.chance(0.2):
-                name = charger.name
-                book.is_out_of_service = self._do(
-                    name,
-                    "out of service",
-                    lambda: world.server.rollouts.out_of_service(ALICE, name, reason="dead"),  # noqa: B023
-                )
+                self._take_out(charger.name)
+
+    def _take_out(self, name: str) -> None:
+        server = self._world.server
+        self._do(name, "out of service", lambda: server.rollouts.out_of_service(ALICE, name, reason="dead"))
+        with server.store.reading() as rows:  # it may be done although nobody answered
+            device = rows.device(name)
+        self._world.books.chargers[name].is_out_of_service = device is not None and device.out_of_service
 
     # --- how a person acts --------------------------------------------------------------------------------------------
 

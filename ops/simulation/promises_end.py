@@ -69,6 +69,7 @@ class EndPromises:
     def _check_rollout(self, rollout: Rollout) -> None:
         parts = self._participations(rollout.rollout_id)
         self._counters_are_right(rollout, parts)
+        self._world.watch.judge.ended(rollout.rollout_id)
         digest = self._world.releases_by_rollout[rollout.rollout_id]
         for part in parts:
             book = self._world.books.chargers[part.device_id]

@@ -66,6 +66,8 @@ class RolloutPromises:
     def granted(self, charger: Charger, permit: Permit) -> None:
         """The server answered with a permit."""
         books = self._world.books
+        if books.chargers[charger.name].is_cloned:
+            raise PromiseBroken("reports", f"{charger.name} gets a permit, and somebody else holds its key")
         known = books.grants.get(permit.nonce)
         book = books.rollouts[permit.rollout_id]
         if known is not None:

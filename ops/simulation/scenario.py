@@ -148,6 +148,7 @@ def _rates(engine: Engine) -> Rates:
         stuck_reboot=0.03,
         repository_down=0.05,
         stale_mirror=0.15,
+        forged=0.001,
         bit_rot=0.05,
         stall=0.01,
     )

@@ -134,7 +134,7 @@ class Server:
                 for rollout_id in changes.rollouts:
                     rollout = rows.rollout(rollout_id)
                     if rollout is not None:
-                        self._world.watch.committed(rollout, rows.waves(rollout_id))
+                        self._world.watch.committed(rollout, rows)
         return self._world.books.reached.get("advance", 0) > before
 
     def guarded(self, work: Callable[[], T]) -> T | None:
@@ -195,6 +195,13 @@ class Server:
         if reply is not None:
             self._world.watch.told(charger, report, accepted=reply.accepted)
         return reply
+
+    def forged(self, report: Report) -> None:
+        """A report that its charger never made, under a counter that the charger has used."""
+        content = hashlib.sha256(encode(report)).hexdigest()
+        reply = self.guarded(lambda: self._intake.record(report, content))
+        if reply is not None:
+            self._world.watch.forged(report, accepted=reply.accepted)
 
     def opened(self, reply: PermitReply) -> Permit | None:
         """The permit in a reply, as the charger reads it after checking its signature."""

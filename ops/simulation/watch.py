@@ -13,13 +13,15 @@ from device_client.domain.journal import PolicyMemory
 from device_client.domain.slots import SlotName, SlotPair
 from ops.simulation.books import ChargerBook, Flight, PromiseBroken, Request
 from ops.simulation.promises_device import DevicePromises
+from ops.simulation.promises_judge import JudgePromises
 from ops.simulation.promises_rollout import RolloutPromises
 from ops.simulation.releases import Built
 from otacore.wire.campaign import CampaignManifest, CampaignOrder
-from otacore.wire.permit import Permit, PermitRequest
+from otacore.wire.permit import Permit, PermitRequest, Purpose
 from otacore.wire.release import ReleaseKind
 from otacore.wire.report import Fact, Report
-from rollout.domain.records import Rollout, Wave
+from rollout.domain.records import Rollout
+from rollout.service.ports import Transaction
 
 if TYPE_CHECKING:
     from ops.simulation.charger import Charger
@@ -42,6 +44,7 @@ class Watch:
         self._books = world.books
         self._device = DevicePromises(world)
         self._rollout = RolloutPromises(world)
+        self.judge = JudgePromises(world)
 
     # --- chargers -----------------------------------------------------------------------------------------------------
 
@@ -130,6 +133,13 @@ class Watch:
         if report.fact in TOLD:
             self._books.reach(TOLD[report.fact])
 
+    def forged(self, report: Report, *, accepted: bool) -> None:
+        """One counter with another content is a clone alarm; nothing of it may be believed."""
+        if accepted:
+            raise PromiseBroken("reports", f"a forged report {report.counter} of {report.device_id} is believed")
+        self._books.reach("clone alarm")
+        self._books.chargers[report.device_id].is_cloned = True
+
     def _says_armed(self, charger: Charger, book: ChargerBook, report: Report) -> None:
         """A report made after the request says so while its permit may still boot; an older one cannot know."""
         record = charger.boot.load()
@@ -164,6 +174,8 @@ class Watch:
 
     def granted(self, charger: Charger, permit: Permit) -> None:
         self._rollout.granted(charger, permit)
+        if permit.purpose is Purpose.INSTALL:
+            self.judge.granted(permit)
         self._world.people.startled(permit.rollout_id)
 
     def halted(self, rollout_id: str, *, announced: int, young: int) -> None:
@@ -175,8 +187,11 @@ class Watch:
     def published(self, order: CampaignOrder, before: CampaignManifest | None) -> None:
         self._rollout.published(order, before)
 
-    def committed(self, rollout: Rollout, waves: tuple[Wave, ...]) -> None:
-        self._rollout.committed(rollout, waves)
+    def committed(self, rollout: Rollout, rows: Transaction) -> None:
+        """A rollout's row was committed; `rows` shows what stands with it."""
+        rollout_id = rollout.rollout_id
+        self._rollout.committed(rollout, rows.waves(rollout_id))
+        self.judge.committed(rollout_id, rows.verdicts(rollout_id), rows.judge_plan(rollout_id))
 
 
 def _is_armed(pair: SlotPair) -> bool:
