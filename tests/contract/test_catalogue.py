@@ -1,5 +1,7 @@
 """The catalogue over a real signed repository."""
 
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -7,8 +9,10 @@ import pytest
 from ops.world import World, make_world
 from otacore.clock import SystemClock
 from otacore.errors import Refused, Unavailable
-from otacore.wire.release import EMERGENCY_PACE, ReleaseKind
-from repository.service.checking import StoreFetch
+from otacore.trust import TrustedRepository
+from otacore.wire.codec import decode, encode
+from otacore.wire.release import EMERGENCY_PACE, ReleaseKind, ReleaseManifest
+from repository.service.checking import METADATA_URL, TARGETS_URL, StoreFetch
 from rollout.adapters.catalogue import TrustCatalogue
 from rollout.domain.records import Release
 
@@ -41,6 +45,7 @@ def test_a_published_release_is_found_as_it_was_signed(world: World, catalogue: 
         EMERGENCY_PACE,
     )
     assert found.hardware == signed.manifest.hardware
+    assert found.image_sha256 == sha256(b"image").hexdigest()
 
 
 def test_a_configuration_is_found_under_its_own_kind(world: World, catalogue: TrustCatalogue) -> None:
@@ -57,6 +62,32 @@ def test_a_release_published_a_moment_ago_is_found(world: World, catalogue: Trus
     _find(catalogue, "1.1.0")
     world.release_firmware(PRODUCT, "1.2.0", b"two")
     assert _find(catalogue, "1.2.0").version == "1.2.0"
+
+
+class TwoParts(TrustedRepository):
+    """As signed, save that every release manifest says its file twice."""
+
+    def read(self, path: str, *, limit_bytes: int) -> bytes:
+        data = super().read(path, limit_bytes=limit_bytes)
+        if not path.endswith("manifest.json"):
+            return data
+        manifest = decode(ReleaseManifest, data)
+        return encode(replace(manifest, parts=(*manifest.parts, *manifest.parts)))
+
+
+def test_a_release_of_several_files_is_refused_before_it_is_planned(world: World, tmp_path: Path) -> None:
+    """Chargers take one file; a rollout of two would be refused by each of them, one by one."""
+    world.release_firmware(PRODUCT, "1.1.0", b"image")
+    trusted = TwoParts(
+        directory=tmp_path / "catalogue",
+        factory_root=world.factory_root,
+        metadata_url=METADATA_URL,
+        targets_url=TARGETS_URL,
+        fetch=StoreFetch(world.room.store, {}),
+    )
+    with pytest.raises(Refused) as refused:
+        _find(TrustCatalogue(trusted=trusted, clock=SystemClock()))
+    assert refused.value.code == "catalogue.not_one_part"
 
 
 def test_what_is_not_published_is_refused_with_its_path(catalogue: TrustCatalogue) -> None:
