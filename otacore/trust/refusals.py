@@ -44,7 +44,5 @@ def as_ours() -> Iterator[None]:
 
 
 def _refusal(error: Exception) -> OtaError:
-    for kind, code, hint in _REFUSALS:
-        if isinstance(error, kind):
-            return Refused(code, f"{error}: {hint}")
-    return Refused("trust.malformed", str(error))
+    code, hint = next((code, hint) for kind, code, hint in _REFUSALS if isinstance(error, kind))
+    return Refused(code, f"{error}: {hint}")

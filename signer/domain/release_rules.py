@@ -141,5 +141,3 @@ def _only_tightens(path: str, old: Floor | Revoked, new: Floor | Revoked) -> Ite
         case Revoked(), Revoked():
             if set(old.revoked) - set(new.revoked):
                 yield Objection("signer.revocation_withdrawn", f"{path} drops a revoked release; that is for good")
-        case _:
-            yield Objection("signer.bad_policy", f"{path} changed its kind")

@@ -166,6 +166,8 @@ def test_a_roles_expiry_is_renewed_by_its_holders(desk: Desk) -> None:
             desk.does(_sign(holder, role, out))
         desk.does(PUBLISH.format(out))
     assert desk.client().root_version == 2
+    assert _stage(desk)[0] == 0, "staging goes on from the newest root"
+    assert "1 of 2" in desk.does(_sign("anna")), "and holders believe it from the first one on"
 
 
 def _tamper(desk: Desk) -> None:

@@ -287,3 +287,49 @@ def test_a_rival_that_never_rests_is_told_after_some_rounds(world: SignedWorld) 
 def test_product_names_stay_plain(world: SignedWorld) -> None:
     """Otherwise the paths of the tests above would not be the ones that chargers ask for."""
     assert firmware_image_path(PRODUCT, "1.1.0") in world.publisher.read_role(FIRMWARE).signed.targets
+
+
+def test_a_role_that_is_not_delegated_is_not_published(world: SignedWorld) -> None:
+    """Otherwise the snapshot would carry a name that can never leave it again."""
+    stray = world.forge(FIRMWARE, lambda role: setattr(role, "version", 1))
+    assert _code(world, Draft({"mirror": stray})) == "trust.malformed"
+    with pytest.raises(Misuse, match=r"repository\.no_such_role"):
+        world.publisher.read_role("mirror")
+
+
+def test_a_file_without_the_right_hash_algorithm_is_not_published(world: SignedWorld) -> None:
+    """Otherwise its address, which is made of its SHA-256, could not be known."""
+
+    def plant(role: Any) -> None:
+        path = firmware_image_path(PRODUCT, "1.2.0")
+        role.targets[path] = TargetFile.from_data(path, b"x", ["sha512"])
+
+    assert _code(world, Draft({FIRMWARE: world.forge(FIRMWARE, plant)})) == "trust.malformed"
+
+
+def test_a_campaign_that_was_published_past_the_desk_is_noticed(world: SignedWorld) -> None:
+    """Otherwise a thief of the campaign key could plant a manifest that the pace does not count."""
+    path = "campaigns/planted.json"
+
+    def plant(role: Any) -> None:
+        role.targets[path] = TargetFile.from_data(path, b"{}", ["sha256"])
+
+    forged = world.forge("campaign", plant)
+    sha256 = parse("campaign", forged).signed.targets[path].hashes["sha256"]
+    world.publisher.publish(Draft({"campaign": forged}, [TargetSource(path, sha256, (b"{}",))]))
+    with pytest.raises(Broken, match=r"repository\.bad_record"):
+        world.desk.publish(world.release("1.2.0").order("roll-1", epoch=1))
+    with pytest.raises(Refused, match=r"wire\.malformed"):
+        world.desk.standing("planted")
+    for name in [name for name in world.memory.content if name.endswith(".planted.json")]:
+        del world.memory.content[name]
+    with pytest.raises(Broken, match=r"repository\.file_lost"):
+        world.desk.standing("planted")
+
+
+def test_a_repository_that_lost_its_first_root_is_told(world: SignedWorld) -> None:
+    """Otherwise a publisher would go on where no new charger can begin."""
+    del world.memory.content["metadata/1.root.json"]
+    _publisher, desk = world.rival("restarted", world.memory)
+    with pytest.raises(Broken, match=r"repository\.(no_root|file_lost)"):
+        desk.stop("ab" * 32)

@@ -326,3 +326,16 @@ def test_the_words_name_everything_that_changes_who_runs_what() -> None:
     files = {path: facts for path, facts in _release().after.files.items() if path != OLD_MANIFEST}
     assert f"retires {OLD_MANIFEST}" in "\n".join(tell(_release(files=files)))
     assert "renews" in "\n".join(tell(_change({})))
+
+
+def test_the_words_do_not_fall_silent_at_what_they_cannot_read() -> None:
+    """Otherwise the one bundle that a holder should look at twice would show the least."""
+    odd = "\n".join(
+        tell(_change({MANIFEST: b"{", floor_path(PRODUCT): b"{", revoked_path(PRODUCT): b"["}, {IMAGE: IMAGE_FACTS}))
+    )
+    for path in (MANIFEST, IMAGE, floor_path(PRODUCT), revoked_path(PRODUCT)):
+        assert path in odd
+    gone = _targets(())
+    assert gone.before is not None
+    gone = replace(gone, before=replace(gone.before, grants=(GRANT,)))
+    assert f"takes every right from {ROLE}" in "\n".join(tell(gone))

@@ -322,3 +322,11 @@ def test_a_key_that_does_not_answer_is_told(world: SignedWorld) -> None:
     key = world.keys.signers[FIRMWARE][0].public_key
     with pytest.raises(Unavailable, match=r"signer\.key_failed"):
         world.add(world.stage(SPEC, b"image"), _Unplugged(key))
+
+
+def test_a_role_that_nobody_may_sign_is_told(world: SignedWorld) -> None:
+    """Otherwise a bundle for a retired product would end in a traceback before its holders."""
+    bundle = world.stage(SPEC, b"image")
+    stray = replace(bundle, roles={"mirror": bundle.roles[FIRMWARE]})
+    with pytest.raises(Refused, match=r"signer\.unknown_role"):
+        world.add(stray, world.keys.signers[FIRMWARE][0])
