@@ -35,7 +35,9 @@ from rollout.service.snapshot import release_of, require_rollout
 from rollout.service.sweep import sweep
 from rollout.service.transact import committed
 
-TICKED = (State.RUNNING, State.PAUSED, State.HALTED, State.ROLLING_BACK, State.ROLLED_BACK, State.COMPLETED)
+UNDER_WAY = (State.RUNNING, State.PAUSED, State.HALTED, State.ROLLING_BACK)
+OVER = (State.ROLLED_BACK, State.COMPLETED)
+"""Ticked too, for what comes late; after the others, so that no number of old rollouts keeps a running one waiting."""
 STOPPING = (Event.PAUSE, Event.HALT, Event.ROLL_BACK)
 MAX_ROLLOUTS = 1000
 JUDGINGS_PER_DEADLINE = 60
@@ -71,7 +73,9 @@ class ControllerService:
     def due_rollouts(self) -> tuple[str, ...]:
         """Rollouts that a tick looks at."""
         with self._store.reading() as tx:
-            return tuple(rollout.rollout_id for rollout in tx.rollouts_in(TICKED, limit=MAX_ROLLOUTS))
+            first = tx.rollouts_in(UNDER_WAY, limit=MAX_ROLLOUTS)
+            later = tx.rollouts_in(OVER, limit=MAX_ROLLOUTS - len(first))
+        return tuple(rollout.rollout_id for rollout in (*first, *later))
 
     def tick(self) -> tuple[Ticked, ...]:
         """Tick every rollout. Raises: Unavailable, Broken when the store cannot say which there are."""
@@ -81,8 +85,7 @@ class ControllerService:
         """Do what is missing for one rollout; answers in words. Raises: OtaError of any kind."""
         self._publishing.publish(rollout_id)
         now_ms = self._clock.now_ms()
-        committed(self._store, lambda tx: take_deadlines(tx, rollout_id, now_ms=now_ms))
-        committed(self._store, lambda tx: sweep(tx, rollout_id, self._closed, now_ms=now_ms))
+        self._look_after_chargers(rollout_id, now_ms)
         with self._store.reading() as tx:
             seen = self._look(tx, require_rollout(tx, rollout_id), now_ms)
         step = next_step(seen.situation)
@@ -92,6 +95,16 @@ class ControllerService:
         committed(self._store, lambda tx: _take(tx, seen, step))
         self._publishing.publish(rollout_id)
         return f"{step.event}: {step.reason}"
+
+    def _look_after_chargers(self, rollout_id: str, now_ms: int) -> None:
+        """Writes only when there is something to write: most ticks of most rollouts find nothing."""
+        with self._store.reading() as tx:
+            is_due = bool(tx.due(rollout_id, now_ms=now_ms, limit=1))
+            goes_back = require_rollout(tx, rollout_id).state is State.ROLLING_BACK
+        if is_due:
+            committed(self._store, lambda tx: take_deadlines(tx, rollout_id, now_ms=now_ms))
+        if goes_back:
+            committed(self._store, lambda tx: sweep(tx, rollout_id, self._closed, now_ms=now_ms))
 
     def _tick_guarded(self, rollout_id: str) -> Ticked:
         try:
