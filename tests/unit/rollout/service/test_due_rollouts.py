@@ -1,10 +1,12 @@
 """Which rollouts a tick looks at, and what a tick with nothing to do costs."""
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import pytest
 
-from rollout.adapters.memory import CommitPoint
+from rollout.adapters.memory import MemoryStore
+from rollout.adapters.memory_rows import MemoryTransaction
 from rollout.domain.planning import WaveRequest
 from rollout.domain.records import State
 from tests.fakes.rollout_rows import ROLLOUT
@@ -26,12 +28,22 @@ def test_old_rollouts_never_keep_a_running_one_waiting(monkeypatch: pytest.Monke
     assert world.controller.due_rollouts() == (running, "old-2")
 
 
-def test_a_tick_with_nothing_to_do_writes_nothing() -> None:
-    """Each write waits for the one writer that permits and reports also wait for, every second, for ever."""
-    commits: list[CommitPoint] = []
-    world = World(sites=2, per_site=1, on_commit=commits.append)
+class _NoWriter(MemoryStore):
+    """Once closed it lends nobody its one writer."""
+
+    is_closed = False
+
+    def transaction(self) -> AbstractContextManager[MemoryTransaction]:
+        assert not self.is_closed, "asks for the writer"
+        return super().transaction()
+
+
+def test_a_tick_with_nothing_to_do_asks_for_no_writer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Permits and reports wait for the same one writer; old rollouts would take it each second, for ever."""
+    monkeypatch.setattr("tests.fakes.rollout_world.MemoryStore", _NoWriter)
+    world = World(sites=2, per_site=1)
     rollout_id = world.start("1.1.0", waves=WAVES, judge=judge_draft(promote_unproven=True))
     world.controller.tick()
-    commits.clear()
-    world.controller.tick()
-    assert (world.rollout(rollout_id).state, commits) == (State.RUNNING, [])
+    assert isinstance(world.store, _NoWriter)
+    world.store.is_closed = True
+    assert [ticked.rollout_id for ticked in world.controller.tick()] == [rollout_id]
