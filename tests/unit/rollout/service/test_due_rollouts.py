@@ -1,6 +1,7 @@
 """Which rollouts a tick looks at, and what a tick with nothing to do costs."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -33,9 +34,11 @@ class _NoWriter(MemoryStore):
 
     is_closed = False
 
-    def transaction(self) -> AbstractContextManager[MemoryTransaction]:
+    @contextmanager
+    def transaction(self) -> Iterator[MemoryTransaction]:
         assert not self.is_closed, "asks for the writer"
-        return super().transaction()
+        with super().transaction() as tx:
+            yield tx
 
 
 def test_a_tick_with_nothing_to_do_asks_for_no_writer(monkeypatch: pytest.MonkeyPatch) -> None:
