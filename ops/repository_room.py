@@ -1,11 +1,14 @@
 """The repository room, put together on one machine: directory store, online keys from files, publisher and desk."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from securesystemslib.signer import Signer
 
-from otacore.clock import Clock
+from otacore.clock import Clock, SystemClock
 from otacore.errors import Misuse
 from repository.adapters.bundles import load_draft
 from repository.adapters.directory import DirectoryStore
@@ -47,6 +50,13 @@ def open_room(directory: Path, *, keys: Path, check: Path, clock: Clock, passphr
     publisher = Publisher(store=store, keys=online, clock=clock, checker=checker)
     desk = CampaignDesk(publisher=publisher, checker=checker, clock=clock)
     return RepositoryRoom(directory, store, checker, publisher, desk)
+
+
+@contextmanager
+def room_for_one_command(directory: Path, *, keys: Path, passphrase: Passphrase) -> Iterator[RepositoryRoom]:
+    """A room with scratch space of its own, so that commands and a running stack do not meet there."""
+    with TemporaryDirectory(prefix="tidegate-check-") as check:
+        yield open_room(directory, keys=keys, check=Path(check), clock=SystemClock(), passphrase=passphrase)
 
 
 def _keys(folder: Path, role: str, passphrase: Passphrase) -> tuple[Signer, ...]:

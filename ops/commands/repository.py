@@ -3,13 +3,14 @@
 import signal
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ops.commands.door import KeysOption, PassphraseOption, RepositoryOption, run
-from ops.repository_room import RepositoryRoom, open_room, publish_bundle
+from ops.repository_room import RepositoryRoom, publish_bundle, room_for_one_command
 from otacore.clock import SystemClock
 from signer.adapters.passphrases import passphrase_source
 
@@ -27,15 +28,16 @@ def init(
     passphrase_file: PassphraseOption = None,
 ) -> None:
     """Publish the first ceremony's bundle in a new repository."""
-    room = _room(repository, keys, passphrase_file)
-    publish_bundle(room, bundle, now_ms=SystemClock().now_ms())
+    with _room(repository, keys, passphrase_file) as room:
+        publish_bundle(room, bundle, now_ms=SystemClock().now_ms())
     typer.echo(f"the repository stands in {repository}")
 
 
 @app.command("refresh")
 def refresh(repository: RepositoryOption, keys: KeysOption, passphrase_file: PassphraseOption = None) -> None:
     """Finish what a crash left undone and sign online metadata anew where it is due."""
-    renewed = _room(repository, keys, passphrase_file).publisher.refresh_online()
+    with _room(repository, keys, passphrase_file) as room:
+        renewed = room.publisher.refresh_online()
     typer.echo(f"signed anew: {', '.join(renewed) or 'nothing was due'}")
 
 
@@ -47,7 +49,8 @@ def stop(
     passphrase_file: PassphraseOption = None,
 ) -> None:
     """Close releases for good; to try again is a re-release."""
-    stops = _room(repository, keys, passphrase_file).desk.stop(*digest)
+    with _room(repository, keys, passphrase_file) as room:
+        stops = room.desk.stop(*digest)
     typer.echo(f"stop list {stops.serial} holds {len(stops.stopped)} releases")
 
 
@@ -56,7 +59,8 @@ def hold(
     rollout: RolloutArgument, repository: RepositoryOption, keys: KeysOption, passphrase_file: PassphraseOption = None
 ) -> None:
     """Hold a rollout here, whatever the rollout host says, until it is lifted here."""
-    manifest = _room(repository, keys, passphrase_file).desk.hold_here(rollout)
+    with _room(repository, keys, passphrase_file) as room:
+        manifest = room.desk.hold_here(rollout)
     typer.echo(f"{rollout} is held under epoch {manifest.epoch}")
 
 
@@ -65,16 +69,18 @@ def lift(
     rollout: RolloutArgument, repository: RepositoryOption, keys: KeysOption, passphrase_file: PassphraseOption = None
 ) -> None:
     """Let the rollout host open again what was held here."""
-    _room(repository, keys, passphrase_file).desk.lift_here(rollout)
+    with _room(repository, keys, passphrase_file) as room:
+        room.desk.lift_here(rollout)
     typer.echo(f"{rollout} may be opened again by the rollout host")
 
 
 @app.command("check")
 def check(repository: RepositoryOption, keys: KeysOption, passphrase_file: PassphraseOption = None) -> None:
     """Read the repository as a new charger would."""
-    client = _room(repository, keys, passphrase_file).checker.client()
-    client.refresh(now_ms=SystemClock().now_ms())
-    typer.echo(f"verifies; root version {client.root_version}")
+    with _room(repository, keys, passphrase_file) as room:
+        client = room.checker.client()
+        client.refresh(now_ms=SystemClock().now_ms())
+        typer.echo(f"verifies; root version {client.root_version}")
 
 
 @app.command("serve")
@@ -101,6 +107,5 @@ def main(arguments: Sequence[str]) -> int:
     return run(app, "repository", arguments)
 
 
-def _room(repository: Path, keys: Path, passphrase_file: Path | None) -> RepositoryRoom:
-    secret = passphrase_source(passphrase_file)
-    return open_room(repository, keys=keys, check=repository / ".check", clock=SystemClock(), passphrase=secret)
+def _room(repository: Path, keys: Path, passphrase_file: Path | None) -> AbstractContextManager[RepositoryRoom]:
+    return room_for_one_command(repository, keys=keys, passphrase=passphrase_source(passphrase_file))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ops.commands.door import KeysOption, PassphraseOption, RepositoryOption
-from ops.repository_room import open_room, publish_bundle
+from ops.repository_room import publish_bundle, room_for_one_command
 from otacore.clock import SystemClock
 from otacore.durable import FileStorage
 from otacore.errors import Refused
@@ -59,10 +59,8 @@ def publish(
     bundle: BundleArgument, repository: RepositoryOption, keys: KeysOption, passphrase_file: PassphraseOption = None
 ) -> None:
     """Publish a bundle that has all its signatures."""
-    clock = SystemClock()
-    secret = passphrase_source(passphrase_file)
-    room = open_room(repository, keys=keys, check=repository / ".check", clock=clock, passphrase=secret)
-    number = publish_bundle(room, bundle, now_ms=clock.now_ms())
+    with room_for_one_command(repository, keys=keys, passphrase=passphrase_source(passphrase_file)) as room:
+        number = publish_bundle(room, bundle, now_ms=SystemClock().now_ms())
     typer.echo(f"published as number {number}")
 
 
