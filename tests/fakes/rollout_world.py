@@ -20,6 +20,7 @@ from otacore.wire.report import Fact, HealthEvent, Phase, Report, Running
 from rollout.adapters.memory import CommitPoint, MemoryStore
 from rollout.domain.fleet import Site
 from rollout.domain.judge.plan import JudgePlan
+from rollout.domain.judge.planner import MOST_UNITS
 from rollout.domain.judge.presets import demo_plan
 from rollout.domain.people import Principal, Role
 from rollout.domain.planning import Layout, PlanRequest, WaveRequest
@@ -115,9 +116,19 @@ class StrictPublisher:
     is_down: bool = False
     refuses: str | None = None
     tries: int = 0
+    meanwhile: Callable[[], object] | None = None
+    """Happens once while the next publication is under way."""
 
     def publish(self, order: CampaignOrder) -> None:
         self.tries += 1
+        if self.meanwhile is not None:
+            happens, self.meanwhile = self.meanwhile, None
+            self._publish(order)
+            happens()
+        else:
+            self._publish(order)
+
+    def _publish(self, order: CampaignOrder) -> None:
         if self.is_down:
             raise Unavailable("campaign.down", "later")
         manifest = order.manifest
@@ -202,12 +213,13 @@ class World:
         judge: JudgePlan | None = None,
         options: Options | None = None,
         rollout_id: str | None = None,
+        most_units: int = MOST_UNITS,
     ) -> str:
         """Create, plan and start a rollout of a version; two persons where it takes two."""
         rollout_id = rollout_id or f"r-{version.replace('.', '-')}"
         creation = Creation(rollout_id, PRODUCT, ReleaseKind.FIRMWARE, version, Selector(), options or Options())
         self.operator.create(ANNA, creation)
-        layout = self.operator.plan(ANNA, rollout_id, PlanRequest(waves, judge or judge_draft()))
+        layout = self.operator.plan(ANNA, rollout_id, PlanRequest(waves, judge or judge_draft(), most_units))
         assert isinstance(layout, Layout), layout
         started = self.operator.start(ANNA, rollout_id, reason="go")
         if not isinstance(started, Acted):

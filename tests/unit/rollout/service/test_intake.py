@@ -236,6 +236,18 @@ def test_a_judged_event_makes_the_charger_bad_for_the_soak_cap(world: World) -> 
     assert part.cleanness is Cleanness.BAD
 
 
+def test_a_charger_that_fell_back_or_fell_silent_is_bad_for_the_soak_cap_for_ever(world: World) -> None:
+    """Else a release that bricks would free the soak cap as fast as it bricks."""
+    fell_back, silent = _permitted(world, 2)
+    fell_back.report(Fact.REVERTED, rollout_id=ROLLOUT, version="1.1.0", nonce=fell_back.trial_nonce)
+    world.clock.advance(60_000)
+    world.controller.tick()
+    for charger in (fell_back, silent):
+        part = world.part(ROLLOUT, charger.device_id)
+        assert part is not None
+        assert part.cleanness is Cleanness.BAD
+
+
 def test_permits_are_settled_by_what_was_said_after_them(world: World) -> None:
     """The halt counts what is not settled."""
     (charger,) = _permitted(world)

@@ -289,6 +289,39 @@ def test_a_stopped_release_is_permitted_nowhere_whatever_the_view_says(world: Wo
     assert charger.ask(_request(world, charger)).reason == Refusal.RELEASE_STOPPED
 
 
+def test_a_release_that_one_rollout_takes_back_is_closed_in_every_other_at_once(world: World) -> None:
+    """R4: waiting for the repository's stop list would let the other rollout go on installing it meanwhile."""
+    everybody = (WaveRequest(percent=100, soak_s=60),)
+    world.start("1.1.0", waves=everybody, judge=judge_draft(promote_unproven=True), rollout_id="r-b")
+    world.view.catch_up()
+    charger = next(iter(world.chargers.values()))
+    charger.ask(_request(world, charger))
+    world.publisher.is_down = True
+    world.operator.rollback(ANNA, "r-1-1-0", reason="bad")
+    assert digest_of("1.1.0") not in world.catalogue.stopped
+    other = next(one for one in world.chargers.values() if one.device_id.startswith("c-07"))
+    request = other.request("r-b", "1.1.0", world.rollout("r-b").epoch)
+    assert other.ask(request).reason == Refusal.RELEASE_STOPPED
+    world.view.catch_up()
+    assert other.poll().answer is not Answer.INSTALL
+
+
+def test_only_pre_drawn_units_form_blocks() -> None:
+    """Units chosen afterwards could be chosen for their outcome."""
+    world = World(sites=8, per_site=3)
+    for _ in range(2):
+        world.round()
+    waves = (WaveRequest(chargers=5, one_per_site=True, soak_s=60), WaveRequest(percent=100, soak_s=60))
+    world.start("1.1.0", waves=waves, judge=judge_draft(promote_unproven=True), most_units=2)
+    for charger in world.chargers.values():
+        charger.ask(_request(world, charger))
+    with world.store.reading() as tx:
+        judged = {one.device_id for one in tx.planned_chargers("r-1-1-0") if one.is_judged and one.wave == 1}
+    assert len(judged) == 2
+    assert {block.treated.device_id for block in _blocks(world)} == judged
+    assert len(world.signer.signed) == 5
+
+
 def test_a_lone_charger_is_taken_back_without_a_window() -> None:
     """The release that runs there is the danger; nothing on the site can wait for consent."""
     world = World(sites=3, per_site=1)

@@ -65,6 +65,27 @@ def test_two_controllers_at_once_open_each_wave_once() -> None:
     assert len(installs) == 3
 
 
+def test_a_tick_that_comes_between_reading_and_writing_of_another_one_makes_no_second_step() -> None:
+    """R6: both have read that the wave passed; only one may open the next."""
+    world = _world()
+    twin = ControllerService(store=world.store, clock=world.clock, publisher=world.publisher, catalogue=world.catalogue)
+
+    def the_twin_is_faster(_: CommitPoint) -> None:
+        world.store.on_commit = None
+        twin.tick()
+
+    def tick() -> None:
+        world.store.on_commit = the_twin_is_faster
+        world.controller.tick()
+        world.store.on_commit = None
+
+    _finish(world, tick)
+    assert len(_advances(world)) == 3
+    with world.store.reading() as tx:
+        passed = [wave.passed_at_ms for wave in tx.waves(ROLLOUT)]
+    assert passed == sorted(set(passed), key=lambda at_ms: at_ms or 0)
+
+
 @pytest.mark.parametrize("point", CommitPoint)
 def test_a_controller_killed_at_any_commit_is_taken_up_by_the_next_one(point: CommitPoint) -> None:
     """R6: what was decided stands or does not; nothing hangs between."""
@@ -107,6 +128,26 @@ def test_a_publication_that_fails_is_tried_again_with_growing_patience() -> None
     world.clock.advance(60_000)
     world.controller.tick()
     assert world.rollout(ROLLOUT).published_epoch == world.rollout(ROLLOUT).epoch
+
+
+def test_a_decision_made_while_a_publication_is_under_way_is_not_taken_for_published() -> None:
+    """The halt's own manifest would never be published, and chargers would read on that the wave is open."""
+    world = _world()
+    world.operator.pause(ANNA, ROLLOUT, reason="x")
+
+    def halt() -> None:
+        world.publisher.is_down = True
+        world.operator.halt(ANNA, ROLLOUT, reason="y")
+
+    world.publisher.meanwhile = halt
+    world.operator.resume(ANNA, ROLLOUT, reason="z")
+    rollout = world.rollout(ROLLOUT)
+    assert rollout.state is State.HALTED
+    assert rollout.published_epoch < rollout.epoch
+    world.publisher.is_down = False
+    world.clock.advance(60_000)
+    world.controller.tick()
+    assert world.publisher.standing[ROLLOUT].epoch == world.rollout(ROLLOUT).epoch
 
 
 def test_an_opening_that_is_refused_for_good_asks_a_person() -> None:
