@@ -155,7 +155,7 @@ def agent_of(
 
 
 def _link_is_up(link_file: Path | None) -> bool:
-    """A link that cannot be asked is taken as up: it must not excuse a silence (DESIGN D3)."""
+    """A link that cannot be asked is taken as up: it must not excuse a silence (promise D3)."""
     if link_file is None:
         return True
     try:

@@ -1,4 +1,4 @@
-"""From the permit to the boot: judge it, set the trial flag, read the clock once more, reboot at once (DESIGN D4).
+"""From the permit to the boot: judge it, set the trial flag, read the clock once more, reboot at once (promise D4).
 
 Handlers of the stages asking, arming and armed.
 

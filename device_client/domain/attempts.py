@@ -1,7 +1,8 @@
 """How an attempt to activate ends without one: sessions go on, what may have been permitted is given up and told.
 
 A request that ended without an answer may have been granted all the same. From the moment the attempt ends nothing can
-arm this charger under its nonce any more, and `disarmed` says so (DESIGN section 3, "Permit").
+arm this charger under its nonce any more, and `disarmed` says so.
+Reasons: docs/adr/0002-campaign-manifests-permits-two-hosts.md.
 """
 
 from dataclasses import replace

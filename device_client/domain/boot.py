@@ -4,7 +4,7 @@ The boot ROM reads the newest good copy of the record, calls `boot`, writes the 
 then starts the slot; if that write fails it boots all the same. It does not look into the slots: a slot that does not
 load has used up a try like one that crashed.
 
-Rules (DESIGN D1):
+Rules (promise D1):
 1. Every boot of any slot takes one of its tries; a healthy agent refills them. So a settled slot that rots
    falls back too.
 2. A trial goes first while it has tries. Exhausted, a new release's slot becomes invalid and the primary boots.

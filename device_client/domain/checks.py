@@ -3,7 +3,7 @@
 A decision is a value with its reason. What is decided upon was verified by the repository port; that one signature does
 not stand in for another (roles, digests, lengths) is held here.
 
-Rules, in the order of the checks (DESIGN D2, section 3; TUF's own checks came before):
+Rules, in the order of the checks (promise D2; TUF's own checks came before):
 1. Policy files are all there and no older than what this charger has seen: absent never means "nothing is stopped".
 2. Campaign manifest, release manifest and part name each other by digest and length and are signed by the kind's role.
 3. It is for this product and this hardware.

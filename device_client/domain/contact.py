@@ -1,6 +1,6 @@
 """Kept, and then? Contact confirms; a day without it makes the charger look back, once. Handlers of kept to returning.
 
-Source: DESIGN D3. The old slot is booted once when the new one reached nobody for 24 h, although the local link was up
+Source: promise D3. The old slot is booted once when the new one reached nobody for 24 h, although the local link was up
 all that time and the old slot is one that had contact. It stays only if contact returns. A backend or carrier that is
 down must never revert a fleet: so the look back is spread by a jitter, costs no session, and is never made twice
 for one digest.

@@ -24,7 +24,7 @@ class Check(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Local health: what "kept" asks for (DESIGN D3). No network in it."""
+    """Local health: what "kept" asks for (promise D3). No network in it."""
 
     services: Check
     self_tests: Check

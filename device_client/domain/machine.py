@@ -7,7 +7,7 @@ default. No I/O, no clock, no randomness: the simulation runs this very code.
 
 Rules:
 1. While a question is open, news only changes what is remembered; the stage moves when the answer comes.
-2. The order of writes (DESIGN section 5, D2, D4): invalidate the idle slot; write; sync; read back and hash; verified;
+2. The order of writes (promises D2, D4): invalidate the idle slot; write; sync; read back and hash; verified;
    refresh manifest and stop list; permit; trial flag; clock once more; reboot; trial; kept; contact; confirmed.
 3. A revert of a trial waits for nobody: no permit, no window, no network.
 """

@@ -1,7 +1,8 @@
 """Whether a permit arms this charger: field by field, and until when.
 
 A permit is good for one charger, one nonce and one moment. Its signature was verified before; here it is held against
-the request that was made, the metadata that was verified, and the suspend-proof clock (DESIGN section 3, "Permit").
+the request that was made, the metadata that was verified, and the suspend-proof clock.
+Reasons: docs/adr/0002-campaign-manifests-permits-two-hosts.md.
 """
 
 from dataclasses import dataclass

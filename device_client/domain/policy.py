@@ -1,6 +1,6 @@
 """Taking over signed policy: what is revoked or stopped adds up; the floor rises late, on a charger that is ready.
 
-Rules (DESIGN section 3, "Floor"):
+Rules (docs/adr/0003-the-floor.md):
 1. Revoked and stopped releases are never forgotten here, whatever a later file leaves out.
 2. The floor rises only by the signed file, only on a charger that has confirmed at least its `from_version`, and only
    when both slots stay bootable above it: the other slot is refilled with the running image first.

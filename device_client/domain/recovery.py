@@ -1,7 +1,7 @@
 """Called back: from a confirmed release to the one confirmed before it. Handler of the stages idle and staged.
 
 Only the other slot can be a way back, only if it was confirmed here, hashes clean and is neither stopped, revoked nor
-below the floor. Everything else stays where it is and says so, so that the server can list it (DESIGN R4).
+below the floor. Everything else stays where it is and says so, so that the server can list it (promise R4).
 """
 
 from dataclasses import replace

@@ -87,7 +87,7 @@ class TrialKind(StrEnum):
     RECOVER = "recover"
     """Called back to the release in the other, confirmed slot; a failed trial leaves that slot as it is."""
     LOOK_BACK = "look_back"
-    """Kept but without contact: does the old release reach anybody? Once per digest (DESIGN D3)."""
+    """Kept but without contact: does the old release reach anybody? Once per digest (promise D3)."""
 
 
 @dataclass(frozen=True, slots=True)

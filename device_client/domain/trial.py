@@ -1,6 +1,6 @@
 """On trial: local health decides within its time, without network. Handlers of the stages armed, trial and reverting.
 
-Rules (DESIGN D3, D4):
+Rules (promises D3, D4):
 1. Kept needs every local check; one that failed, or the time limit, gives the trial up. Nothing else is asked.
 2. A revert waits for nobody: no permit, no window, no network. The boot record says it first, then the journal, then
    the reboot; whatever power cut falls between, the next boot goes to the old slot.

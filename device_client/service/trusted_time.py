@@ -1,7 +1,7 @@
 """The time that the charger judges signed metadata by.
 
 A charger's clock may be wrong by decades. Time heard under a permit key's signature, in answer to a nonce of ours,
-replaces it for one run, also backwards (DESIGN section 3); the lasting time floor is `otacore.trust`'s own.
+replaces it for one run, also backwards (docs/adr/0003-the-floor.md); the lasting time floor is `otacore.trust`'s own.
 """
 
 from otacore.clock import Clock

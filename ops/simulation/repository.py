@@ -5,7 +5,7 @@ by a mirror that is behind, but never go back themselves. It stands behind three
 rollout host's `CampaignPublisher`, its `Catalogue`.
 What it does not do: signatures and TUF metadata; those are tested where they stand.
 
-Rules (the campaign signer's, DESIGN section 3):
+Rules (the campaign signer's, docs/adr/0002-campaign-manifests-permits-two-hosts.md):
 1. The epoch rises; the same order again is the same publication; a lower epoch or another content is refused.
 2. An opening never shrinks, and no step of the release's pace is taken before the one before it stood for its hours.
 3. A stopped release stays stopped, and holding is always published.

@@ -150,7 +150,7 @@ class Watch:
             raise PromiseBroken("R5", f"{charger.name} says it is unarmed while its trial flag is set")
 
     def told(self, charger: Charger, report: Report, *, accepted: bool) -> None:
-        """The server answered a report. Facts are taken under any epoch, in any state (DESIGN section 5)."""
+        """The server answered a report. Facts are taken under any epoch, in any state."""
         book = self._books.chargers[charger.name]
         if not accepted:
             raise PromiseBroken(

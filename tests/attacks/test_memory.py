@@ -149,7 +149,7 @@ def test_replacing_one_firmware_key_of_three_opens_no_rollback(world: SignedWorl
 
 
 def test_a_fast_forwarded_charger_recovers_when_both_keys_are_replaced(world: SignedWorld) -> None:
-    """Otherwise a thief of the online keys could keep chargers from every later publication for ever."""
+    """S4: otherwise a thief of the online keys could keep chargers from every later publication for ever."""
     mirror = Served(world.memory)
     mirror.files |= world.forge_online({}, versions={"snapshot": 10**9, "timestamp": 10**9})
     assert _sees(world, _charger(world, mirror), OLD)
@@ -190,7 +190,7 @@ def _root_with(world: SignedWorld, *, role: str, key: CryptoSigner) -> bytes:
 
 
 def test_a_charger_that_slept_through_many_roots_catches_up(world: SignedWorld) -> None:
-    """Otherwise a charger that was in store for years would need a technician."""
+    """S4: otherwise a charger that was in store for years would need a technician."""
     sleeper = _charger(world, Served(world.memory))
     assert _sees(world, sleeper, OLD)
     for _ in range(5):

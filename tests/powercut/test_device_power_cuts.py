@@ -1,4 +1,4 @@
-"""Power cut at every durable write of a charger, and what must be true afterwards (DESIGN D1, in the way of MCUboot).
+"""Power cut at every durable write of a charger, and what must be true afterwards (promise D1, in the way of MCUboot).
 
 Each story is told once without a cut, and its durable writes are counted, the boot ROM's included. Then it is told
 again for every write, the power going right before it and right after it. The paper charger itself fails the test when

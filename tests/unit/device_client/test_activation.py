@@ -215,7 +215,7 @@ def test_an_agent_that_crashes_armed_clears_the_flag_first() -> None:
 
 
 def test_a_power_cut_after_the_flag_boots_the_new_slot() -> None:
-    """An armed charger forgets its activation; the answer to a halt counts it (DESIGN section 3)."""
+    """An armed charger forgets its activation; the answer to a halt counts it (R1)."""
     charger = staged()
     charger.window_open = True
     charger.before_effect = lambda effect: charger.power_off() if isinstance(effect, do.ReadClock) else None

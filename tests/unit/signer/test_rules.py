@@ -121,7 +121,7 @@ def test_a_path_of_another_role_is_refused() -> None:
 
 
 def test_a_target_that_vanishes_is_refused_unless_its_retirement_is_signed() -> None:
-    """Otherwise a bundle could take a release out of sight unnoticed."""
+    """S3: otherwise a bundle could take a release out of sight unnoticed."""
     change = _release()
     files = {path: facts for path, facts in change.after.files.items() if path != OLD_MANIFEST}
     assert _codes(_release(files=files)) == {"signer.target_vanished"}
@@ -312,7 +312,7 @@ def test_patterns_overlap_when_one_path_fits_both() -> None:
 
 
 def test_the_words_name_everything_that_changes_who_runs_what() -> None:
-    """Otherwise a holder would sign something that the words left out."""
+    """S3: otherwise a holder would sign something that the words left out."""
     text = "\n".join(tell(_release(_manifest(from_versions=("1.1.0",), stepping_stones=("1.0.0",)))))
     facts = ("1.2.0", PRODUCT, "rev-a", IMAGE, "aa" * 32, "security version 2", "336 h", "1 % or 50 named", "48 h")
     for fact in (*facts, "only from 1.1.0", "only after 1.0.0", "version 5"):
