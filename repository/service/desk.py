@@ -52,6 +52,7 @@ class CampaignDesk:
         """
         if campaign_path(order.manifest.rollout_id) == STOP_PATH:
             raise Refused("campaign.bad_id", "no rollout may be called stop: choose another name")
+        self._publisher.refresh_online()  # after a week off, only this host's own expiry would stand in the way
         outcome: list[Decision] = []
 
         def decide(campaigns: Metadata[Targets]) -> Edit | None:
