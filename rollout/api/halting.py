@@ -41,14 +41,14 @@ class HaltDoor:
         require_slug("rollout_id", rollout_id)
         try:
             return self._service.halt(actor, rollout_id, reason=reason)
-        except (Unavailable, Broken) as error:
+        except (Unavailable, Broken, Conflict) as error:
             stop = LocalStop(rollout_id=rollout_id, actor=actor.name, reason=reason, at_ms=self._clock.now_ms())
             self._stops.keep(stop)
             _log.error("halt_kept_here", rollout_id=rollout_id, actor=actor.name, code=error.code)
             raise Unavailable(
                 "halt.kept_here",
-                "the database does not answer; this server gives no permit for the rollout, and halts it as soon as it "
-                f"can ({error.code}: {error.hint})",
+                "the halt cannot be written now; this server gives no permit for the rollout, and halts it as soon as "
+                f"it can ({error.code}: {error.hint})",
             ) from error
 
     def carry_out(self) -> int:

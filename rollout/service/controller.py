@@ -1,7 +1,8 @@
-"""The controller: one tick does what is missing for each rollout, read from the store, and remembers nothing.
+"""The controller: one tick does what is missing for each rollout, read from the store.
 
 A tick publishes what is pending, takes the deadlines that have come, looks after chargers of a rollback, and takes at
-most one step of the rollout itself, as a compare-and-set on its row. Lost, doubled or killed ticks are harmless.
+most one step of the rollout itself, as a compare-and-set on its row. Lost, doubled or killed ticks are harmless:
+all that is remembered from one to the next is when the judge was last read, so that it is not read all the time.
 Reasons: docs/adr/0004-level-triggered-controller.md. What the next step is, `domain/controller.py` says.
 
 Rules:

@@ -126,7 +126,14 @@ def test_a_halt_that_is_done_leaves_no_stop_here(door: HaltDoor, stops: LocalSto
     assert stops.standing() == ()
 
 
-@pytest.mark.parametrize("error", [Unavailable("store.busy", "later"), Broken("store.damaged", "call somebody")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unavailable("store.busy", "later"),
+        Broken("store.damaged", "call somebody"),
+        Conflict("store.conflict", "others were faster each time"),
+    ],
+)
 def test_a_halt_that_cannot_be_written_is_kept_and_done_as_soon_as_it_can(
     door: HaltDoor, service: HaltingService, stops: LocalStops, error: Exception
 ) -> None:
