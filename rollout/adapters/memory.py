@@ -2,7 +2,7 @@
 
 A transaction reads through its own writes, remembers what it read, and commits all or nothing. If something it read was
 changed by a commit in between it raises `Conflict`, as a serialisable database does. The queries themselves stand in
-`memory_rows.py`. Nothing survives the process.
+`memory_rows/`. Nothing survives the process.
 
 Rules:
 1. Adding to a counter or an index is no read of it, so two adders never conflict.
@@ -18,7 +18,7 @@ from threading import RLock
 from typing import Any
 
 from otacore.errors import Conflict, Misuse
-from rollout.adapters.memory_rows import MemoryTransaction
+from rollout.adapters.memory_rows.transaction import MemoryTransaction
 from rollout.domain.fleet import Seen
 from rollout.service.ports import Changes
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from rollout.adapters.memory import MemoryStore
-from rollout.adapters.memory_rows import MemoryTransaction
+from rollout.adapters.memory_rows.transaction import MemoryTransaction
 from rollout.domain.planning import WaveRequest
 from rollout.domain.records import State
 from tests.fakes.rollout_rows import ROLLOUT
