@@ -57,6 +57,7 @@ def test_two_controllers_at_once_open_each_wave_once() -> None:
     twin = ControllerService(store=world.store, clock=world.clock, publisher=world.publisher, catalogue=world.catalogue)
 
     def both() -> None:
+        world.clock.advance(500)  # the judge is read anew
         twin.tick()
         world.controller.tick()
 
@@ -76,6 +77,7 @@ def test_a_tick_that_comes_between_reading_and_writing_of_another_one_makes_no_s
         twin.tick()
 
     def tick() -> None:
+        world.clock.advance(500)  # the judge is read anew
         world.store.on_commit = the_twin_is_faster
         world.controller.tick()
         world.store.on_commit = None
@@ -100,6 +102,7 @@ def test_a_controller_killed_at_any_commit_is_taken_up_by_the_next_one(point: Co
             raise Killed
 
     def tick() -> None:
+        world.clock.advance(500)
         world.store.on_commit = kill_every_third
         try:
             world.controller.tick()
