@@ -35,6 +35,8 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "policy": Command("Raise a security floor, revoke releases for good.", "ops.commands.policy", "signer"),
         "up": Command("Run everything on this machine.", "ops.commands.up", "server"),
         "serve": Command("The same, ticked by a Celery worker.", "ops.commands.serve", "server"),
+        "worker": Command("Tick rollouts by Celery, beside `serve`.", "ops.commands.worker", "server"),
+        "beat": Command("Give the beats by which workers tick.", "ops.commands.beat", "server"),
         "fleet": Command("Register chargers and look after them.", "ops.commands.fleet", "server"),
         "rollout": Command("Plan, start, watch and stop rollouts.", "ops.commands.rollout", "server"),
         "approvals": Command("Two persons for what is dangerous.", "ops.commands.approvals", "server"),

@@ -10,7 +10,7 @@ Source: RFC 9457 (problem details), RFC 9110 section 10.2.3 (Retry-After).
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -73,6 +73,8 @@ class Problem:
     detail: str
     faults: tuple[Mapping[str, str], ...] = ()
     """For malformed bodies: where, and what is wrong there."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """Further members of this kind of problem."""
 
 
 def problem_of(error: OtaError) -> Problem:
@@ -106,6 +108,7 @@ def answer(problem: Problem) -> Response:
         "status": problem.status,
         "code": problem.code,
         "detail": problem.detail,
+        **problem.about,
     }
     if problem.faults:
         body["faults"] = [dict(fault) for fault in problem.faults]

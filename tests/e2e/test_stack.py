@@ -16,7 +16,7 @@ from otacore.wire.report import Fact
 from rollout.domain.people import Role
 from tests.fakes.caller import Caller
 from tests.fakes.http_charger import HttpCharger
-from tests.fakes.running_stack import PASSPHRASE, PRODUCT, Running, commission, people_of, started
+from tests.fakes.running_stack import PASSPHRASE, PRODUCT, Running, commission, running_of, started
 
 API = "/api/v1"
 WHY = {"reason": "smoke at site 3"}
@@ -26,7 +26,7 @@ OPTIONS = StackOptions(passphrase=PASSPHRASE, make_keys=True, with_ticks=False)
 @contextmanager
 def _running(directory: Path) -> Iterator[Running]:
     with Stack(directory, OPTIONS) as stack:
-        yield Running(stack, directory, Caller(stack.url, stack.admin_token), people_of(stack))
+        yield running_of(stack, directory)
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def test_ticks_of_the_stack_open_publish_and_complete_by_themselves(
     monkeypatch.setenv("TIDEGATE_ROLLOUT_TICK_S", "0.05")
     options = StackOptions(passphrase=PASSPHRASE, make_keys=True)
     with Stack(tmp_path, options) as stack:
-        running = Running(stack, tmp_path, Caller(stack.url, stack.admin_token), people_of(stack))
+        running = running_of(stack, tmp_path)
         chargers = commission(running, sites=2, per_site=1)
         digest = started(running, "spring", "1.1.0")
         epoch = running.admin.get(f"{API}/rollouts/spring").json["rollout"]["epoch"]

@@ -20,11 +20,10 @@ PASSPHRASE = "a passphrase of tests"
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A stack without its timer, so that a test says when it ticks, and one person of each role."""
+class People:
+    """One person of each role, at a server."""
 
-    stack: Stack
-    directory: Path
+    url: str
     admin: Caller
     people: dict[str, Caller]
 
@@ -33,21 +32,35 @@ class Running:
         return self.people[role.value]
 
 
-def people_of(stack: Stack) -> dict[str, Caller]:
+@dataclass(frozen=True, slots=True)
+class Running(People):
+    """A stack in this process, and its people."""
+
+    stack: Stack
+    directory: Path
+
+
+def running_of(stack: Stack, directory: Path) -> Running:
+    """A stack that was entered, with people made over its API."""
+    people = people_of(stack.url, stack.admin_token)
+    return Running(people.url, people.admin, people.people, stack, directory)
+
+
+def people_of(url: str, admin_token: str) -> People:
     """One person of each role, made over the API."""
-    admin = Caller(stack.url, stack.admin_token)
+    admin = Caller(url, admin_token)
     made = {}
     for role in Role:
         answered = admin.put(f"/api/v1/principals/a-{role}", {"role": role.value, "is_person": True})
         if answered.status == 409:
             answered = admin.post(f"/api/v1/principals/a-{role}/renew")
-        made[role.value] = Caller(stack.url, answered.json["token"])
-    return made
+        made[role.value] = Caller(url, answered.json["token"])
+    return People(url, admin, made)
 
 
-def commission(running: Running, *, sites: int, per_site: int, prefix: str = "c") -> list[HttpCharger]:
+def commission(people: People, *, sites: int, per_site: int, prefix: str = "c") -> list[HttpCharger]:
     """Register, issue tokens and enrol chargers over the API; each has told its state once."""
-    operator = running.as_(Role.OPERATOR)
+    operator = people.as_(Role.OPERATOR)
     rows = [
         ChargerRow(f"{prefix}-{site}-{number}", f"{prefix}-site-{site}", PRODUCT, "rev-a", 22_000)
         for site in range(sites)
@@ -60,7 +73,7 @@ def commission(running: Running, *, sites: int, per_site: int, prefix: str = "c"
     chargers = []
     for row in rows:
         token = operator.post(f"/api/v1/fleet/chargers/{row.device_id}/token", {}).json["token"]
-        charger = HttpCharger(row.device_id, running.stack.url)
+        charger = HttpCharger(row.device_id, people.url)
         assert charger.enrol(token).status == 200
         charger.report()
         chargers.append(charger)
@@ -68,9 +81,15 @@ def commission(running: Running, *, sites: int, per_site: int, prefix: str = "c"
 
 
 def started(running: Running, name: str, version: str, *, judge: JudgePlan | None = None) -> str:
-    """Release, create, plan with one wave of everybody, start by two persons; gives the release digest."""
+    """Publish a release and open it to everybody; gives its digest."""
     digest = running.stack.world.release_firmware(PRODUCT, version, version.encode(), pace=EMERGENCY_PACE).digest
-    engineer, admin = running.as_(Role.ENGINEER), running.as_(Role.ADMIN)
+    opened(running, name, version, judge=judge)
+    return digest
+
+
+def opened(people: People, name: str, version: str, *, judge: JudgePlan | None = None) -> None:
+    """Create, plan with one wave of everybody, start by two persons."""
+    engineer, admin = people.as_(Role.ENGINEER), people.as_(Role.ADMIN)
     assert engineer.put(f"/api/v1/rollouts/{name}", {"product": PRODUCT, "version": version}).status == 201
     plan = PlanRequest(waves=(WaveRequest(percent=100, soak_s=1),), judge=judge or unproven_judge())
     assert engineer.post(f"/api/v1/rollouts/{name}/plan", plan).status == 200
@@ -79,7 +98,6 @@ def started(running: Running, name: str, version: str, *, judge: JudgePlan | Non
         approval = asked.json["approval"]["approval_id"]
         asked = admin.post(f"/api/v1/approvals/{approval}/approve")
     assert asked.status == 200, asked
-    return digest
 
 
 def unproven_judge() -> JudgePlan:

@@ -7,9 +7,11 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from otacore.errors import Misuse
 from otacore.ids import MAX_INTEGER
+from otacore.wire.codec import to_plain
 from otacore.wire.release import ReleaseKind
 from rollout.api.documents import body_of, documented, told
 from rollout.api.operator.calls import Done, Engineer, Operator, Reason, Room, SeenEpoch, Viewer, Waiting, acted, etag
+from rollout.api.problems import Problem, answer
 from rollout.api.services import Services
 from rollout.domain.halt import HaltAnswer
 from rollout.domain.people import Principal
@@ -74,7 +76,7 @@ def show(rollout_id: str, room: Room, _caller: Viewer) -> Response:
     "/{rollout_id}/plan",
     summary="Lay the waves out over the registered fleet",
     description="Answers 422 with reasons and remedies when a wave could not answer. A dry run stores nothing.",
-    **documented(takes=PlanRequest, gives=Layout | LayoutRefused),
+    **documented(takes=PlanRequest, gives=Layout),
 )
 def plan(
     rollout_id: str,
@@ -87,7 +89,7 @@ def plan(
     """Plan, or say what would help."""
     layout = room.rollouts.plan(caller, rollout_id, given, dry_run=dry_run)
     room.view.catch_up()
-    return told(layout, status=200 if isinstance(layout, Layout) else REFUSED)
+    return told(layout) if isinstance(layout, Layout) else answer(_plan_refused(layout))
 
 
 @router.post("/{rollout_id}/start", summary="Open the first wave as planned", **_ACT)
@@ -174,6 +176,12 @@ def needs_hands(
 def why(rollout_id: str, device_id: str, room: Room, _caller: Viewer) -> Response:
     """The very predicates that polls and permits ask."""
     return told(room.show.why(rollout_id, device_id))
+
+
+def _plan_refused(refused: LayoutRefused) -> Problem:
+    """Why the rollout cannot go like this, what would help, and how each wave was judged."""
+    detail = f"{'; '.join(refused.reasons)}. What would help: {'; '.join(refused.remedies) or 'nothing known'}"
+    return Problem(status=REFUSED, code="plan.cannot_answer", detail=detail, about=to_plain(refused))
 
 
 def _same_as_before(room: Services, caller: Principal, creation: Creation, error: Misuse) -> Rollout:
