@@ -35,12 +35,16 @@ def _world() -> World:
     return world
 
 
+def _controller(world: World) -> ControllerService:
+    return ControllerService(store=world.store, clock=world.clock, publisher=world.publisher, catalogue=world.catalogue)
+
+
 def _finish(world: World, tick: Callable[[], None]) -> None:
     for _ in range(400):
         if world.rollout(ROLLOUT).state is State.COMPLETED:
             return
+        world.round(tick=False)
         tick()
-        world.round()
     raise AssertionError("not completed")
 
 
@@ -54,10 +58,9 @@ def _advances(world: World) -> list[int]:
 def test_two_controllers_at_once_open_each_wave_once() -> None:
     """R6: a doubled tick would open two waves, or one wave twice."""
     world = _world()
-    twin = ControllerService(store=world.store, clock=world.clock, publisher=world.publisher, catalogue=world.catalogue)
+    twin = _controller(world)
 
     def both() -> None:
-        world.clock.advance(500)  # the judge is read anew
         twin.tick()
         world.controller.tick()
 
@@ -67,18 +70,21 @@ def test_two_controllers_at_once_open_each_wave_once() -> None:
     assert len(installs) == 3
 
 
-def test_a_tick_that_comes_between_reading_and_writing_of_another_one_makes_no_second_step() -> None:
-    """R6: both have read that the wave passed; only one may open the next."""
-    world = _world()
-    twin = ControllerService(store=world.store, clock=world.clock, publisher=world.publisher, catalogue=world.catalogue)
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_tick_that_comes_between_reading_and_writing_of_another_one_makes_no_second_step(number: int) -> None:
+    """R6: both have read that the wave passed; only one may open the next, whichever write the other one overtakes."""
+    world, commits = _world(), 0
 
-    def the_twin_is_faster(_: CommitPoint) -> None:
-        world.store.on_commit = None
-        twin.tick()
+    def another_one_is_faster(at: CommitPoint) -> None:
+        nonlocal commits
+        commits += at is CommitPoint.BEFORE
+        if commits == number and at is CommitPoint.BEFORE:
+            world.store.on_commit = None
+            _controller(world).tick()
 
     def tick() -> None:
-        world.clock.advance(500)  # the judge is read anew
-        world.store.on_commit = the_twin_is_faster
+        nonlocal commits
+        commits, world.store.on_commit = 0, another_one_is_faster
         world.controller.tick()
         world.store.on_commit = None
 
@@ -102,7 +108,6 @@ def test_a_controller_killed_at_any_commit_is_taken_up_by_the_next_one(point: Co
             raise Killed
 
     def tick() -> None:
-        world.clock.advance(500)
         world.store.on_commit = kill_every_third
         try:
             world.controller.tick()
