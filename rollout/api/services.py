@@ -40,7 +40,7 @@ class Services:
     gate: Gate
 
 
-def services(request: Request) -> Services:
-    """The dependency by which a route gets at them."""
+async def services(request: Request) -> Services:
+    """The dependency by which a route gets at them; asynchronous, for it need not wait for a thread."""
     found: Services = request.app.state.services
     return found

@@ -1,6 +1,7 @@
 """Who may call what: every route of the operator API, by its own list."""
 
 import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -94,6 +95,20 @@ def test_what_was_refused_for_its_role_changed_nothing(running: Running) -> None
     answered = running.as_(Role.VIEWER).post(f"{API}/fleet/latches/fleet", {"reason": "mischief"})
     assert answered.status == 403
     assert running.admin.get(f"{API}/audit/verify").json == before
+
+
+def test_the_description_of_the_api_holds_together(running: Running) -> None:
+    """Clients are made from it: a reference that leads nowhere or a call without a word makes none."""
+    document = running.admin.get("/api/openapi.json").json
+    schemas = document["components"]["schemas"]
+    for reference in re.findall(r'"\$ref": "#/components/schemas/([^"]+)"', json.dumps(document)):
+        assert reference in schemas
+    for path, methods in document["paths"].items():
+        for method, said in methods.items():
+            assert said["summary"], (method, path)
+            assert "401" in said["responses"] or path.endswith("/export"), (method, path)
+            if method == "put":
+                assert said["requestBody"]["required"], (method, path)
 
 
 def test_a_renewed_token_ends_the_old_one(running: Running) -> None:

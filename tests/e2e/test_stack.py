@@ -158,6 +158,21 @@ def test_many_callers_at_once_all_get_their_answer(tmp_path: Path) -> None:
         assert statuses == [200, 200, 200, 200, 200, 200, 200, 422] * 40
 
 
+def test_one_changed_bit_of_the_audit_log_is_found(tmp_path: Path) -> None:
+    """A1: whoever can write the database could otherwise make another person responsible."""
+    with _running(tmp_path) as running:
+        whole = running.admin.get(f"{API}/audit/verify").json
+        assert (whole["broken"], whole["entries"] >= 5) == (None, True)
+        with closing(sqlite3.connect(tmp_path / "rollout.db")) as raw, raw:
+            raw.execute("UPDATE audit SET actor = 'admim' WHERE sequence = 3")
+        broken = running.admin.get(f"{API}/audit/verify").json
+        assert (broken["entries"], broken["broken"]["sequence"]) == (2, 3)
+        with closing(sqlite3.connect(tmp_path / "rollout.db")) as raw, raw:
+            raw.execute("UPDATE audit SET actor = 'admin' WHERE sequence = 3")
+            raw.execute("DELETE FROM audit WHERE sequence = 4")
+        assert running.admin.get(f"{API}/audit/verify").json["broken"]["sequence"] == 4
+
+
 def test_where_it_answers_is_told_while_it_does(tmp_path: Path) -> None:
     """A command that finds the address of a server that is gone waits for nothing."""
     with _running(tmp_path) as running:

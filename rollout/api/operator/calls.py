@@ -76,7 +76,7 @@ def etag(epoch: int) -> dict[str, str]:
     return {"etag": f'"{epoch}"'}
 
 
-def _seen_epoch(if_match: Annotated[str | None, Header(max_length=MAX_ETAG_CHARACTERS)] = None) -> int | None:
+async def _seen_epoch(if_match: Annotated[str | None, Header(max_length=MAX_ETAG_CHARACTERS)] = None) -> int | None:
     if if_match is None:
         return None
     tag = if_match.strip().strip('"')
