@@ -8,9 +8,11 @@ Rules:
 2. A fresh signed request settles the charger's earlier permits of this rollout: it never activated under them. A
    request older than the newest permit settles nothing.
 3. A refusal is an answer with its reason word, no error.
+4. A recovery needs no repository: without its facts the permit names no serials, and the charger has its own lists.
 """
 
 from otacore.clock import Clock
+from otacore.errors import Unavailable
 from otacore.wire.device_api import PermitReply, SignedMessage
 from otacore.wire.permit import PermitRequest, Purpose
 from rollout.domain.fleet import Quarantine
@@ -23,7 +25,7 @@ from rollout.service.blocks import censor_everywhere
 from rollout.service.draws import ControlDraw
 from rollout.service.grants import Asked, grant_install, put_permit, settle_earlier, take_place
 from rollout.service.messages import opened_request
-from rollout.service.ports import Catalogue, LocalStops, PermitSigner, Store, Transaction
+from rollout.service.ports import Catalogue, LocalStops, PermitSigner, RepositoryFacts, Store, Transaction
 from rollout.service.snapshot import charger_of, closed_releases, offering_of, plan_of, release_of, require_device
 from rollout.service.transact import committed
 from rollout.service.view import FleetView
@@ -32,6 +34,8 @@ RETRY_S = 60
 RETRY_SOON_S = 5
 _SOON = frozenset({PermitRefusal.EPOCH_STALE, Refusal.ADVANCE_PENDING})
 GRANTED = "granted"
+NOT_VERIFIED = RepositoryFacts(0, 0, 0, 0, stopped=frozenset(), revoked=frozenset())
+"""While the repository was not verified since this process began (Rule 4)."""
 ALIVE_POLLS = 5
 """A charger that was not heard of for so many poll intervals does not count as working."""
 
@@ -98,10 +102,18 @@ class PermitService:
         known = tx.permit(request.nonce)
         if known is not None:
             return known if may_repeat(known, request, rollout, now_ms=now_ms) else PermitRefusal.NONCE_USED
-        asked = Asked(request, device, rollout, self._catalogue.facts(rollout.product), now_ms)
+        asked = Asked(request, device, rollout, self._facts(request, rollout.product), now_ms)
         if not settle_earlier(tx, asked):
             return PermitRefusal.OLDER_REQUEST
         return self._install(tx, asked) if request.purpose is Purpose.INSTALL else self._recover(tx, asked)
+
+    def _facts(self, request: PermitRequest, product: str) -> RepositoryFacts:
+        try:
+            return self._catalogue.facts(product)
+        except Unavailable:
+            if request.purpose is Purpose.INSTALL:
+                raise
+            return NOT_VERIFIED
 
     def _install(self, tx: Transaction, asked: Asked) -> PermitRow | str:
         rollout, device_id = asked.rollout, asked.device.device_id

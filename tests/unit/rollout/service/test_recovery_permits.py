@@ -1,0 +1,44 @@
+"""Permits to go back, while the repository is away."""
+
+import pytest
+
+from otacore.errors import Unavailable
+from otacore.wire.permit import Purpose
+from rollout.domain.planning import WaveRequest
+from rollout.domain.records import State
+from rollout.service.ports import RepositoryFacts
+from tests.fakes.rollout_world import ANNA, PaperCatalogue, World, judge_draft
+
+WAVES = (WaveRequest(percent=100, soak_s=5),)
+
+
+def _never_verified(_catalogue: PaperCatalogue, _product: str) -> RepositoryFacts:
+    raise Unavailable("catalogue.not_loaded", "the repository was not verified since this process began")
+
+
+def test_a_fleet_goes_back_also_after_a_restart_without_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R4: the day on which everything fails at once is the day on which a fleet must be taken back."""
+    world = World(sites=3, per_site=2)
+    for _ in range(2):
+        world.round()
+    rollout_id = world.start("1.1.0", waves=WAVES, judge=judge_draft(promote_unproven=True))
+    world.rounds_until(lambda: any(one.running == "1.1.0" and one.confirmed for one in world.chargers.values()))
+    world.operator.rollback(ANNA, rollout_id, reason="bad")
+    monkeypatch.setattr(PaperCatalogue, "facts", _never_verified)
+    world.publisher.is_down = True
+    world.restart()
+    world.rounds_until(lambda: world.rollout(rollout_id).state is State.ROLLED_BACK)
+    assert {one.running for one in world.chargers.values()} == {"1.0.0"}
+    assert any(permit.purpose is Purpose.RECOVER and permit.root_version == 0 for permit in world.signer.signed)
+
+
+def test_nobody_installs_without_the_repositorys_facts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A permit to install that named no serials would let a charger arm on an old stop list."""
+    world = World(sites=2, per_site=1)
+    world.round()
+    rollout_id = world.start("1.1.0", waves=WAVES, judge=judge_draft(promote_unproven=True))
+    monkeypatch.setattr(PaperCatalogue, "facts", _never_verified)
+    charger = next(iter(world.chargers.values()))
+    with pytest.raises(Unavailable):
+        charger.ask(charger.request(rollout_id, "1.1.0", world.rollout(rollout_id).epoch))
+    assert world.signer.signed == []
