@@ -80,7 +80,7 @@ class PermitService:
 
     def decide(self, request: PermitRequest) -> PermitReply:
         """Answer a request whose signature was verified. Raises: Misuse("device.unknown"), Unavailable, Conflict."""
-        if self._local_stops.holds(request.rollout_id):
+        if request.purpose is Purpose.INSTALL and self._local_stops.holds(request.rollout_id):
             return self._refusal(PermitRefusal.STOPPED_HERE)
         now_ms = self._clock.now_ms()
         answer = committed(self._store, lambda tx: self._answer(tx, request, now_ms))

@@ -320,7 +320,7 @@ class LocalStops(Protocol):
     """Halts that this process keeps by itself while the database does not answer."""
 
     def holds(self, rollout_id: str) -> bool:
-        """True while permits of this rollout are refused here."""
+        """True while install permits of this rollout are refused here; a halt never stops a recovery."""
         ...
 
 
