@@ -46,6 +46,8 @@ def test_a_halt_kept_here_stops_installs_and_never_recovery() -> None:
     world = World(sites=3, per_site=2)
     for _ in range(2):
         world.round()
+    *_, late = world.chargers.values()
+    late.is_on = False
     rollout_id = world.start("1.1.0", waves=WAVES, judge=judge_draft(promote_unproven=True))
     world.rounds_until(lambda: any(one.running == "1.1.0" and one.confirmed for one in world.chargers.values()))
     world.permit = PermitService(
@@ -57,7 +59,6 @@ def test_a_halt_kept_here_stops_installs_and_never_recovery() -> None:
         local_stops=_AllStopped(),
         poll_after_s=POLL_S,
     )
-    late = next(one for one in world.chargers.values() if one.running == "1.0.0")
     request = late.request(rollout_id, "1.1.0", world.rollout(rollout_id).epoch)
     assert late.ask(request).reason == PermitRefusal.STOPPED_HERE
     world.operator.rollback(ANNA, rollout_id, reason="bad")
