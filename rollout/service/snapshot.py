@@ -4,9 +4,9 @@ from otacore.errors import Broken, Misuse
 from otacore.wire.release import ReleaseKind
 from rollout.domain.fleet import Device, Site
 from rollout.domain.judge.plan import JudgePlan
-from rollout.domain.offer import Charger, Offering, Work
+from rollout.domain.offer import UNDECIDED, Charger, Offering, Work
 from rollout.domain.place import Mate
-from rollout.domain.records import Release, Rollout
+from rollout.domain.records import Duty, Release, Rollout
 from rollout.service.ports import RepositoryFacts, Transaction
 
 
@@ -58,8 +58,16 @@ def charger_of(tx: Transaction, device: Device) -> Charger:
         mates=tx.devices_of_site(device.site_id),
         state=tx.state(device.device_id),
         work=work_of(tx, device.device_id),
-        duty=tx.duty(device.device_id),
+        duty=duty_of(tx, device.device_id),
     )
+
+
+def duty_of(tx: Transaction, device_id: str) -> Duty | None:
+    """The charger's duty as a control, while its rollout is still judged: a decided one needs no controls."""
+    duty = tx.duty(device_id)
+    if duty is None or require_rollout(tx, duty.rollout_id).state not in UNDECIDED:
+        return None
+    return duty
 
 
 def work_of(tx: Transaction, device_id: str) -> tuple[Work, ...]:

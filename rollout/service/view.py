@@ -16,7 +16,7 @@ from otacore.errors import Broken
 from otacore.ids import version_key
 from rollout.domain.fleet import Device, DeviceState, Site
 from rollout.domain.judge.plan import JudgePlan
-from rollout.domain.offer import OFFERING, Charger, Offering, Work
+from rollout.domain.offer import OFFERING, UNDECIDED, Charger, Offering, Work
 from rollout.domain.people import Latch
 from rollout.domain.planning import stratum
 from rollout.domain.presence import Presence
@@ -107,7 +107,7 @@ class FleetView:
                 Work(participation, self._rollouts[participation.rollout_id].rollout.state)
                 for participation in seat.participations
             ),
-            duty=seat.duty,
+            duty=self._standing(seat.duty),
         )
 
     def offerings(self, product: str) -> tuple[Offering, ...]:
@@ -154,6 +154,11 @@ class FleetView:
                     if seen is not None:
                         self._presence[device.number] = Presence(seen.at_ms, seen.idle, seen.window_open)
                 number = page[-1].number + 1
+
+    def _standing(self, duty: Duty | None) -> Duty | None:
+        # As `snapshot.duty_of`: a rollout that was decided needs no controls.
+        undecided = duty is not None and self._rollouts[duty.rollout_id].rollout.state in UNDECIDED
+        return duty if undecided else None
 
     def _take(self, changes: Changes) -> bool:
         if changes.through == self._through and not changes.more:
@@ -206,14 +211,15 @@ class FleetView:
 
     def _sit_down(self, tx: Transaction, device: Device) -> None:
         participations = tuple(work.participation for work in work_of(tx, device.device_id))
-        for participation in participations:
-            if participation.rollout_id not in self._rollouts:
-                self._put_rollout(tx, participation.rollout_id)
+        duty = tx.duty(device.device_id)
+        for concerned in (*participations, *(() if duty is None else (duty,))):
+            if concerned.rollout_id not in self._rollouts:
+                self._put_rollout(tx, concerned.rollout_id)
         seat = Seat(
             device=device,
             state=tx.state(device.device_id),
             participations=participations,
-            duty=tx.duty(device.device_id),
+            duty=duty,
             place=tx.place(device.device_id),
         )
         if device.number < len(self._seats):

@@ -117,6 +117,22 @@ def test_two_rollouts_rolled_back_one_after_another_leave_every_charger_on_the_f
     assert recovered
 
 
+def test_controls_of_a_rollout_that_was_taken_back_may_get_its_repair_at_once() -> None:
+    """The repair of a bad release would else wait a day for those who watched it fail."""
+    world = _world()
+    for charger in world.chargers.values():
+        charger.fails_sessions_on = frozenset({"1.2.0"})
+    draft = judge_draft(soak_ms=3_600_000)
+    bad = world.start("1.2.0", waves=WAVES, judge=draft)
+    _until(world, bad, State.ROLLED_BACK)
+    with world.store.reading() as tx:
+        controls = {member.device_id for block in tx.blocks(bad) for member in block.controls}
+        assert any(duty.until_ms > world.clock.now_ms() for one in controls for duty in (tx.duty(one),) if duty)
+    repair = world.start("1.3.0", waves=WAVES, judge=judge_draft())
+    _until(world, repair, State.COMPLETED)
+    assert {world.chargers[device_id].running for device_id in controls} == {"1.3.0"}
+
+
 def test_a_halted_rollout_is_resumed_by_two_persons_and_finishes() -> None:
     """Else a halt would be the end of a good release, or one person could undo it."""
     world = _world()
