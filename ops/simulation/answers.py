@@ -199,7 +199,7 @@ class Answers:
             self._charger.note("reboot does not come")
             self._fail("device.reboot_failed", FailureKind.UNAVAILABLE)
             return
-        if self._charger.habits.has_lapsed:
+        if self._charger.habits.has_lapsed and self._charger.boot.load().firmware.trial is not None:
             self._world.books.reach("hold lapsed before the reboot")
             self._fail("device.session_running", FailureKind.UNAVAILABLE)
             return
@@ -211,9 +211,9 @@ class Answers:
         charger = self._charger
 
         def apply(at_ms: int) -> Event:
-            if charger.habits.has_lapsed and charger.traits.config_needs_idle:
-                return ConfigApplied(at_ms, applied=False, reason="charger.session_running")
             pair = charger.boot.load().config
+            if charger.habits.has_lapsed and charger.traits.config_needs_idle and pair.trial is not None:
+                return ConfigApplied(at_ms, applied=False, reason="charger.session_running")
             built = charger.runnable(ReleaseKind.CONFIG, slot, pair)
             if slot is not None and built is None:
                 return ConfigApplied(at_ms, applied=False, reason="charger.unreadable_configuration")

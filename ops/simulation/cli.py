@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ops.simulation.planted import PLANTED
 from ops.simulation.run import Outcome, Tally, resumed, run_seed
+from ops.simulation.scenario import draw
 
 MISUSE_EXIT = 2
 TOLD_EVERY = 100
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tally = Tally()
     with planted.plant() if planted else contextlib.nullcontext():
         for seed in resumed(options.seeds, options.resume):
-            outcome = run_seed(seed, keep_trace=options.trace)
+            outcome = run_seed(seed, draw=planted.draw if planted else draw, keep_trace=options.trace)
             tally.add(outcome)
             _tell(outcome, tally, options)
             if planted and tally.failures:

@@ -60,7 +60,7 @@ class People:
         """A permit was just given; now and then somebody halts at this very moment."""
         engine = self._world.engine
         drawn, delay_ms = engine.random.random(), engine.between(0, 40_000)
-        if drawn < self._world.scenario.meddling / 2 and self._at_work:
+        if drawn < self._world.scenario.jumpiness and self._at_work:
             engine.after(delay_ms, lambda: self.halt(rollout_id) if self._at_work else None)
 
     # --- launching ----------------------------------------------------------------------------------------------------

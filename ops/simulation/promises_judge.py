@@ -13,7 +13,6 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from otacore.wire.permit import Permit
 from rollout.domain.judge import capital as money
 from rollout.domain.judge.facts import Block, Member, StartOutcome
 from rollout.domain.judge.plan import JudgePlan, MetricPlan
+from rollout.domain.judge.streams import Claim
 from rollout.domain.judge.tables import Table, pass_table, start_table
 from rollout.domain.judge.verdict import Kind, Verdict
 from rollout.domain.records import StoredVerdict
@@ -76,30 +76,31 @@ class JudgePromises:
                 )
 
     def _is_supported(self, rollout_id: str, plan: JudgePlan, verdict: Verdict, blocks: list[Block]) -> None:
-        now_ms = verdict.watermark.now_ms
-        if verdict.kind is Kind.FAIL:
-            by_start = any(one.stream == START and one.crossed for one in verdict.evidence)
-            if by_start and not _start_fails(plan, blocks, now_ms):
-                raise PromiseBroken("R2", f"{rollout_id} fails by starts that its blocks, read in order, do not show")
-        if verdict.kind is Kind.PASS:
-            of_wave = [block for block in blocks if block.wave == verdict.wave]
-            lacking = [one.metric for one in plan.passing_metrics if not _passes(plan, one, of_wave)]
-            if lacking:
-                raise PromiseBroken("R2", f"{rollout_id} passes, and {lacking[0]} is not known to be well")
+        said = {one.stream: one for one in verdict.evidence}
+        of_wave = [block for block in blocks if block.wave == verdict.wave]
+        read = {START: _start_capital(plan, blocks, verdict.watermark.now_ms)}
+        read |= {f"pass:{one.metric}": _pass_capital(plan, one, of_wave) for one in plan.passing_metrics}
+        for stream, capital in read.items():
+            if said[stream].capital != capital:
+                sentence = f"{stream} of {rollout_id} says {said[stream].capital}, read in order it is {capital}"
+                raise PromiseBroken("R2", sentence)
+        lacking = [name for name, one in said.items() if one.claim is Claim.PASS and not one.crossed]
+        if verdict.kind is Kind.PASS and lacking:
+            raise PromiseBroken("R2", f"{rollout_id} passes, and {lacking[0]} is not known to be well")
 
 
 def _names(block: Block) -> tuple[str, ...]:
     return tuple(member.device_id for member in block.members())
 
 
-def _start_fails(plan: JudgePlan, blocks: Sequence[Block], now_ms: int) -> bool:
+def _start_capital(plan: JudgePlan, blocks: Sequence[Block], now_ms: int) -> int:
     cells = []
     for block in blocks:
         age_ms = now_ms - block.entered_at_ms
         failed = _start_of(block.treated, plan, age_ms) is StartOutcome.FAILED
         back = sum(_start_of(control, plan, age_ms) is StartOutcome.HEALTHY for control in block.controls)
         cells.append((int(failed), plan.controls - back))
-    return _crosses(start_table(plan.start, plan.controls), cells, plan.alpha, plan.start_weight())
+    return _best(start_table(plan.start, plan.controls), cells, money.threshold(plan.alpha, plan.start_weight()))
 
 
 def _start_of(member: Member, plan: JudgePlan, age_ms: int) -> StartOutcome | None:
@@ -110,18 +111,19 @@ def _start_of(member: Member, plan: JudgePlan, age_ms: int) -> StartOutcome | No
     return StartOutcome.FAILED if age_ms > deadline_ms and (out_ms is None or out_ms >= deadline_ms) else None
 
 
-def _passes(plan: JudgePlan, metric: MetricPlan, blocks: Sequence[Block]) -> bool:
+def _pass_capital(plan: JudgePlan, metric: MetricPlan, blocks: Sequence[Block]) -> int:
     cells = []
     for block in blocks:
         well = _is_well(block.treated, metric, plan)
         bad = sum(_event_of(control, metric, plan) for control in block.controls)
         cells.append((int(not well), bad))
-    return _crosses(pass_table(metric.bets, metric.margin, plan.controls), cells, plan.alpha, Fraction(1))
+    return _best(pass_table(metric.bets, metric.margin, plan.controls), cells, money.threshold(plan.alpha))
 
 
 def _is_well(member: Member, metric: MetricPlan, plan: JudgePlan) -> bool:
-    started = member.start is not None and member.start.outcome is StartOutcome.HEALTHY
-    known = member.known_through_ms >= plan.horizon_ms and member.censored_ms is None
+    started = _start_of(member, plan, 0) is StartOutcome.HEALTHY
+    stays = member.censored_ms is None or member.censored_ms >= plan.horizon_ms
+    known = stays and member.known_through_ms >= plan.horizon_ms
     return started and known and not _event_of(member, metric, plan)
 
 
@@ -130,8 +132,9 @@ def _event_of(member: Member, metric: MetricPlan, plan: JudgePlan) -> bool:
     return age_ms is not None and metric.warm_up_ms <= age_ms <= plan.horizon_ms
 
 
-def _crosses(table: Table, cells: Sequence[tuple[int, int]], alpha: Fraction, weight: Fraction) -> bool:
-    needed = money.threshold(alpha, weight)
+def _best(table: Table, cells: Sequence[tuple[int, int]], needed: int) -> int:
+    """The capital of the first prefix that decides, else of the best one; the empty one counts."""
     factors = [table.logs[y, s] for y, s in cells]
     prefixes = accumulate(factors, np.add, initial=table.log_weights)
-    return any(int(money.capital(np.asarray(sums))) >= needed for sums in prefixes)
+    worth = [money.stored(money.capital(np.asarray(sums))) for sums in prefixes]
+    return next((capital for capital in worth if capital >= needed), max(worth))

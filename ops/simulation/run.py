@@ -4,15 +4,14 @@ What it is: `run_seed` gives an `Outcome`; `run_range` runs many and can be resu
 What it does not do: print; that is the door (`__main__.py`).
 """
 
-import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ops.simulation.scenario import Scenario
+from ops.simulation.planting import Planted
+from ops.simulation.scenario import Draw, draw
 from ops.simulation.world import World
 from otacore.errors import OtaError
 
@@ -65,9 +64,9 @@ def replay_command(seed: int, planted: str | None = None) -> str:
     return f"python -m ops.simulation --seeds {seed}:{seed + 1}{bug} --trace"
 
 
-def run_seed(seed: int, *, scenario: Scenario | None = None, keep_trace: bool = False) -> Outcome:
+def run_seed(seed: int, *, draw: Draw = draw, keep_trace: bool = False) -> Outcome:
     """Run the world of one seed."""
-    world = World(seed, scenario=scenario, keep_trace=keep_trace)
+    world = World(seed, draw=draw, keep_trace=keep_trace)
     broken = None
     try:
         world.run()
@@ -94,14 +93,11 @@ def run_range(
     return tally
 
 
-def first_broken(seeds: Iterable[int], *, planted: AbstractContextManager[None] | None = None) -> Outcome | None:
-    """The first seed that breaks a promise while a bug is planted, or None."""
-    with planted or contextlib.nullcontext():
-        for seed in seeds:
-            outcome = run_seed(seed)
-            if outcome.broken is not None:
-                return outcome
-    return None
+def first_broken(bug: Planted) -> Outcome | None:
+    """Plant a bug; the first of its seeds that breaks a promise, or None."""
+    with bug.plant():
+        outcomes = (run_seed(seed, draw=bug.draw) for seed in range(bug.within))
+        return next((outcome for outcome in outcomes if outcome.broken is not None), None)
 
 
 def resumed(seeds: range, path: Path | None) -> Iterator[int]:

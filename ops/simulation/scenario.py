@@ -3,6 +3,7 @@
 What it is: values. What it does not do: run. A test may hand a scenario of its own to `World`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from device_client.domain.state import Timing
@@ -111,6 +112,11 @@ class Scenario:
     """How long the world then has to come to an end."""
     meddling: float
     """Probability, per visit of a person and rollout, of interfering with what goes well."""
+    jumpiness: float
+    """Probability, per install permit, that somebody halts within seconds of it."""
+
+
+Draw = Callable[[Engine], Scenario]
 
 
 def draw(engine: Engine) -> Scenario:
@@ -127,6 +133,27 @@ def draw(engine: Engine) -> Scenario:
         storm_ms=storm_ms,
         calm_ms=8 * HOUR_MS,
         meddling=engine.random.choice((0.0, 0.02, 0.06)),
+        jumpiness=engine.random.choice((0.0, 0.0, 0.15)),
+    )
+
+
+def draw_judged(engine: Engine) -> Scenario:
+    """A world in which the judge has much to say: eight sites, releases that mostly fail at their start."""
+    drawn = draw(engine)
+    sites = _sites(engine, until_ms=engine.now_ms, odd_share=0.0, wanted=8, most=2)
+    pace, natures = EMERGENCY_PACE, (Nature.STILLBORN, Nature.STILLBORN, Nature.UNFIT, Nature.GOOD)
+    built = firmware("1.1.0", engine.random.choice(natures), pace, security_version=1)
+    total = sum(len(site.chargers) for site in sites)
+    waves = _waves(engine, site_count=len(sites), total=total)
+    rollout = PlannedRollout("r1", built, waves, JUDGE, after_ms=5 * MINUTE_MS, waits=True)
+    return replace(
+        drawn,
+        sites=sites,
+        rollouts=(rollout,),
+        rates=Rates(loss=0.05, slow=0.1, partition=0.02),
+        storm_ms=HOUR_MS,
+        meddling=0.0,
+        jumpiness=0.0,
     )
 
 
@@ -159,10 +186,12 @@ def _rates(engine: Engine) -> Rates:
     return Rates(**kept)
 
 
-def _sites(engine: Engine, *, until_ms: int, odd_share: float) -> tuple[SiteWithChargers, ...]:
+def _sites(
+    engine: Engine, *, until_ms: int, odd_share: float, wanted: int | None = None, most: int | None = None
+) -> tuple[SiteWithChargers, ...]:
     made: list[SiteWithChargers] = []
-    wanted = engine.random.choice((2, 3, 4, 5, 6, 6, 7, 8))
-    most = engine.random.choice((2, 3, 3, 4, 5))
+    drawn = engine.random.choice((2, 3, 4, 5, 6, 6, 7, 8)), engine.random.choice((2, 3, 3, 4, 5))
+    wanted, most = wanted or drawn[0], most or drawn[1]
     total = 0
     for index in range(wanted):
         count = min(engine.between(1 if made else 2, most), MAX_CHARGERS - total)

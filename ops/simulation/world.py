@@ -18,7 +18,7 @@ from ops.simulation.people import People
 from ops.simulation.promises_end import EndPromises
 from ops.simulation.releases import HARDWARE, PRODUCT, RATING_W
 from ops.simulation.repository import Repository
-from ops.simulation.scenario import POLL_AFTER_S, START_MS, TIMING, Scenario, draw
+from ops.simulation.scenario import POLL_AFTER_S, START_MS, TIMING, Draw, draw
 from ops.simulation.server import Server
 from ops.simulation.watch import Watch
 from otacore.wire.release import ReleaseKind
@@ -45,9 +45,9 @@ class SiteInWorld:
 class World:
     """Everything under one seed."""
 
-    def __init__(self, seed: int, *, scenario: Scenario | None = None, keep_trace: bool = False) -> None:
+    def __init__(self, seed: int, *, draw: Draw = draw, keep_trace: bool = False) -> None:
         self.engine = Engine(seed, start_ms=START_MS, keep_trace=keep_trace)
-        self.scenario = draw(self.engine) if scenario is None else scenario
+        self.scenario = draw(self.engine)
         self.timing = TIMING
         self.poll_after_s = POLL_AFTER_S
         self.faults = Faults(self.engine, self.scenario.rates, stop_at_ms=START_MS + self.scenario.storm_ms)

@@ -34,7 +34,7 @@ from rollout.service.journal import record_act
 from rollout.service.messages import opened_report
 from rollout.service.participations import put_participation
 from rollout.service.ports import Store, Transaction
-from rollout.service.snapshot import charger_of, offering_of, plan_of, require_device, require_rollout
+from rollout.service.snapshot import charger_of, offering_of, parts_of, plan_of, require_device, require_rollout
 from rollout.service.transact import committed
 
 TAKEN = "taken"
@@ -115,11 +115,7 @@ def _take_state(tx: Transaction, report: Report, now_ms: int) -> bool:
 def _take_part(
     tx: Transaction, device: Device, report: Report, *, in_order: bool, now_ms: int
 ) -> tuple[Participation, ...]:
-    concerned = {
-        one.rollout_id: one
-        for one in (tx.running_participation(device.device_id, kind) for kind in ReleaseKind)
-        if one is not None
-    }
+    concerned = {one.rollout_id: one for one in parts_of(tx, device.device_id)}
     rollout = None if report.rollout_id is None else tx.rollout(report.rollout_id)
     if rollout is not None and rollout.rollout_id not in concerned:
         named = tx.participation(rollout.rollout_id, device.device_id)

@@ -1,12 +1,14 @@
 """Reading from a transaction what the pure predicates want to see: a charger, a rollout as offered to it, its site."""
 
+from collections.abc import Iterator
+
 from otacore.errors import Broken, Misuse
 from otacore.wire.release import ReleaseKind
 from rollout.domain.fleet import Device, Site
 from rollout.domain.judge.plan import JudgePlan
 from rollout.domain.offer import UNDECIDED, Charger, Offering, Work
 from rollout.domain.place import Mate
-from rollout.domain.records import Duty, Release, Rollout
+from rollout.domain.records import Duty, Participation, Release, Rollout
 from rollout.service.ports import RepositoryFacts, Transaction
 
 
@@ -71,13 +73,29 @@ def duty_of(tx: Transaction, device_id: str) -> Duty | None:
 
 
 def work_of(tx: Transaction, device_id: str) -> tuple[Work, ...]:
-    """What the charger runs or may run, by slot pair, and where those rollouts stand."""
-    found = (tx.running_participation(device_id, kind) for kind in ReleaseKind)
-    return tuple(
-        Work(participation, require_rollout(tx, participation.rollout_id).state)
-        for participation in found
-        if participation is not None
-    )
+    """What the charger runs or may run, and where those rollouts stand."""
+    parts = parts_of(tx, device_id)
+    return tuple(Work(part, require_rollout(tx, part.rollout_id).state) for part in parts)
+
+
+def parts_of(tx: Transaction, device_id: str) -> tuple[Participation, ...]:
+    """The newest attempt of each slot pair, and what the charger says it runs.
+
+    An attempt that came to nothing must not hide the release that still runs below it.
+    """
+    newest = (tx.running_participation(device_id, kind) for kind in ReleaseKind)
+    found = (*newest, *_attested_parts(tx, device_id))
+    return tuple({part.rollout_id: part for part in found if part is not None}.values())
+
+
+def _attested_parts(tx: Transaction, device_id: str) -> Iterator[Participation | None]:
+    state = tx.state(device_id)
+    if state is None:
+        return
+    for kind in ReleaseKind:
+        running = state.running(kind)
+        for rollout in () if running is None else tx.rollouts_of(running.release_digest):
+            yield tx.participation(rollout.rollout_id, device_id)
 
 
 def offering_of(tx: Transaction, rollout: Rollout, device_id: str, facts: RepositoryFacts | None) -> Offering:

@@ -1,4 +1,4 @@
-"""Bugs that the simulation found, each as the smallest test that shows it. The seeds are in the history; code changes."""
+"""Bugs that the simulation found, each as the smallest test that shows it; a seed would not outlive the next change."""
 
 from dataclasses import replace
 
@@ -9,18 +9,18 @@ from device_client.domain.machine import step, wake_at_ms
 from device_client.domain.state import AgentState, Stage
 from device_client.domain.trial import RETRY_BOOT_MS
 from ops.simulation.charger import Charger
-from ops.simulation.engine import Engine
-from ops.simulation.scenario import START_MS, draw
 from ops.simulation.world import World
 from otacore.ids import FULL_SHARE
 from otacore.wire.permit import Purpose
 from otacore.wire.release import PaceStep, ReleaseKind
 from otacore.wire.report import Fact, Phase, Report
+from rollout.adapters.memory import MemoryStore
 from rollout.domain.pace import may_open
 from rollout.domain.participation import Reading, after_report, after_start_deadline
 from rollout.domain.place import Mate, PlaceReason, may_go
-from rollout.domain.records import Participation
+from rollout.domain.records import Participation, State
 from rollout.domain.records import Stage as Part
+from rollout.service.snapshot import work_of
 from tests.fakes.rollout_rows import DEVICE, DIGEST, OTHER_DIGEST, PARTICIPATION, PERMIT, ROLLOUT, RUNNING, SITE, STATE
 
 HOUR_MS = 3_600_000
@@ -29,9 +29,7 @@ WELL = Health(Check.PASSED, Check.PASSED, Check.PASSED, Check.PASSED)
 
 def _agent(stage: Stage, *, entered_at_ms: int) -> AgentState:
     """The state of a charger fresh from the factory, put into a stage."""
-    engine = Engine(0, start_ms=START_MS)
-    world = World(0, scenario=draw(engine))
-    charger: Charger = world.chargers[0]
+    charger: Charger = World(0).chargers[0]
     charger.start_agent()
     assert charger.state is not None
     return replace(charger.state, stage=stage, entered_at_ms=entered_at_ms, reverting=ReleaseKind.CONFIG)
@@ -112,3 +110,19 @@ def test_a_charger_that_was_written_off_and_runs_the_release_is_taken_in_again(s
     """What it attests is the truth; called reverted for ever, it would never have been taken back."""
     attested = _report(DIGEST, counter=PERMIT.request_counter + 1)
     assert _read(stage, attested, going_back=False) is Part.CONFIRMED
+
+
+def test_an_attempt_that_came_to_nothing_does_not_hide_what_the_charger_runs() -> None:
+    """A later rollout's silent attempt hid the halted rollout of the running release: a second install went over it."""
+    store = MemoryStore()
+    below = replace(PARTICIPATION, rollout_id="r-1", stage=Part.SETTLED, permitted_at_ms=1, release_digest=DIGEST)
+    above = replace(below, rollout_id="r-2", stage=Part.SILENT, permitted_at_ms=9, release_digest=OTHER_DIGEST)
+    with store.transaction() as rows:
+        rows.put_rollout(replace(ROLLOUT, state=State.HALTED), expected_revision=0)
+        rows.put_rollout(replace(ROLLOUT, rollout_id="r-2", release_digest=OTHER_DIGEST), expected_revision=0)
+        rows.put_state(replace(STATE, firmware=replace(RUNNING, release_digest=DIGEST), config=None))
+        rows.put_participation(below)
+        rows.put_participation(above)
+    with store.reading() as rows:
+        found = {work.participation.rollout_id: work.state for work in work_of(rows, "c-1")}
+    assert found == {"r-1": State.HALTED, "r-2": State.RUNNING}

@@ -1,0 +1,178 @@
+"""Bugs planted into the rollout host and its judge: grants after a halt, places lost, waves twice, evidence misread."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from device_client.domain import checks
+from ops.simulation.planting import Planted, replaced
+from ops.simulation.scenario import draw_judged
+from otacore.wire.device_api import ReportReply
+from otacore.wire.report import Fact, Report
+from rollout.domain import decision, offer, place, rollback
+from rollout.domain.controller import Situation, Step, Wait, next_step
+from rollout.domain.evidence import observe
+from rollout.domain.judge import streams, verdict
+from rollout.domain.judge.facts import Block, Member
+from rollout.domain.judge.outcomes import Outcome, start_outcome, treated_at_horizon
+from rollout.domain.judge.plan import JudgePlan
+from rollout.domain.machine import Event
+from rollout.domain.records import OutboxItem, Place, Rollout, State
+from rollout.service import blocks, controller, intake, permit
+from rollout.service.snapshot import require_rollout
+
+
+def _without(*predicates: str) -> tuple[tuple[str, offer.Predicate], ...]:
+    return tuple(row for row in offer.PREDICATES if row[0] not in predicates)
+
+
+@contextmanager
+def _fenced_reports() -> Iterator[None]:
+    right = intake._take  # noqa: SLF001 - a bug is planted into it
+
+    def wrong(tx: Any, report: Report, content_sha256: str, now_ms: int) -> ReportReply:
+        rollout = None if report.rollout_id is None else tx.rollout(report.rollout_id)
+        part = None if report.rollout_id is None else tx.participation(report.rollout_id, report.device_id)
+        row = None if part is None or not part.nonce else tx.permit(part.nonce)
+        if rollout is not None and row is not None and row.epoch != rollout.epoch:
+            return ReportReply(report.counter, accepted=False, reason="epoch_stale")
+        return right(tx, report, content_sha256, now_ms)
+
+    with replaced(intake, "_take", wrong):
+        yield
+
+
+@contextmanager
+def _place_back_by_reboot() -> Iterator[None]:
+    def wrong(held: Place, report: Report) -> bool:
+        rebooted = report.counter > held.request_counter and report.fact in (Fact.ARMED, Fact.STATE)
+        return rebooted or place.gives_back(held, report)
+
+    with replaced(intake, "gives_back", wrong):
+        yield
+
+
+@contextmanager
+def _permit_after_halt() -> Iterator[None]:
+    predicates = _without("rollout gives permits", "manifest published")
+    with replaced(permit, "fits_epoch", lambda *_: True), replaced(offer, "PREDICATES", predicates):
+        yield
+
+
+@contextmanager
+def _wave_twice() -> Iterator[None]:
+    right = controller._take  # noqa: SLF001 - a bug is planted into it
+
+    def wrong(tx: Any, seen: Any, step: Any) -> None:
+        now = require_rollout(tx, seen.situation.rollout.rollout_id)
+        right(tx, replace(seen, situation=replace(seen.situation, rollout=now)), step)
+
+    with replaced(controller, "_take", wrong):
+        yield
+
+
+@contextmanager
+def _site_without_limit() -> Iterator[None]:
+    with replaced(place, "place_limit", lambda _site, devices: len(devices)):
+        yield
+
+
+@contextmanager
+def _swapping() -> Iterator[None]:
+    right = rollback.way_back
+
+    def wrong(*arguments: Any, **named: Any) -> Any:
+        return right(*arguments, **{**named, "closed": ()})
+
+    with (
+        replaced(rollback, "way_back", wrong),
+        replaced(permit, "way_back", wrong),
+        replaced(checks, "closed", lambda *_: None),
+    ):
+        yield
+
+
+@contextmanager
+def _shrinking() -> Iterator[None]:
+    right = decision._publication  # noqa: SLF001 - a bug is planted into it
+
+    def wrong(rollout: Rollout, effects: Any, **named: Any) -> OutboxItem | None:
+        mine = [one for one in named["planned"] if one.wave == rollout.wave]
+        return right(rollout, effects, **{**named, "planned": mine})
+
+    with replaced(decision, "_publication", wrong):
+        yield
+
+
+@contextmanager
+def _second_install() -> Iterator[None]:
+    with replaced(offer, "PREDICATES", _without("what it runs is decided")):
+        yield
+
+
+@contextmanager
+def _goes_on_by_itself() -> Iterator[None]:
+    def wrong(situation: Situation) -> Step | Wait:
+        if situation.rollout.state is State.HALTED:
+            return Step(Event.RESUME, "it looks well again")
+        return next_step(situation)
+
+    with replaced(controller, "next_step", wrong):
+        yield
+
+
+@contextmanager
+def _arrival_order() -> Iterator[None]:
+    right = streams.start_evidence
+
+    def resolved(block: Block, plan: JudgePlan, now_ms: int) -> int | None:
+        age_ms = now_ms - block.entered_at_ms
+        told = [start_outcome(member, plan, age_now_ms=age_ms) for member in block.members()]
+        if told[0][0] is Outcome.PENDING:
+            return None
+        return block.entered_at_ms + told[0][1]
+
+    def wrong(plan: JudgePlan, facts: Sequence[Block], watermark: Any) -> Any:
+        known = [(at_ms, block) for block in facts if (at_ms := resolved(block, plan, watermark.now_ms)) is not None]
+        return right(plan, [block for _, block in sorted(known, key=lambda pair: pair[0])], watermark)
+
+    with replaced(verdict, "start_evidence", wrong):
+        yield
+
+
+@contextmanager
+def _silence_is_health() -> Iterator[None]:
+    def wrong(member: Member, metric: Any, plan: JudgePlan, *, age_now_ms: int, **named: Any) -> Outcome:
+        told = replace(member, known_through_ms=max(member.known_through_ms, age_now_ms))
+        return treated_at_horizon(told, metric, plan, age_now_ms=age_now_ms, **named)
+
+    with replaced(streams, "treated_at_horizon", wrong):
+        yield
+
+
+@contextmanager
+def _late_draw() -> Iterator[None]:
+    def wrong(block: Block, device_id: str, *arguments: Any, **named: Any) -> Block:
+        told = observe(block, device_id, *arguments, **named)
+        well = told.treated.start is not None
+        return replace(told, controls=told.controls[:1]) if well and len(told.controls) > 1 else told
+
+    with replaced(blocks, "observe", wrong):
+        yield
+
+
+ROLLOUT_BUGS = (
+    Planted("fenced-reports", "Reports are refused under a new epoch.", "reports", 60, _fenced_reports),
+    Planted("place-by-reboot", "A reboot gives the site's place back.", "R5", 100, _place_back_by_reboot),
+    Planted("permit-after-halt", "Permits are given after a halt.", "R", 100, _permit_after_halt),
+    Planted("wave-twice", "Two ticks that read the same open two waves.", "R6", 200, _wave_twice),
+    Planted("site-without-limit", "Two chargers of a site are in flight.", "R5", 60, _site_without_limit),
+    Planted("swapping", "Two rolled-back rollouts swap slots for ever.", "R4", 300, _swapping),
+    Planted("shrinking", "An opening shrinks when the next wave opens.", "R6", 100, _shrinking),
+    Planted("second-install", "A second install over an undecided one.", "R4", 60, _second_install),
+    Planted("goes-on-by-itself", "A halted rollout goes on without a person.", "A2", 100, _goes_on_by_itself),
+    Planted("arrival-order", "Start outcomes are read as they arrive.", "R2", 60, _arrival_order, draw_judged),
+    Planted("silence-is-health", "A charger that says nothing is a healthy one.", "R2", 200, _silence_is_health),
+    Planted("late-draw", "Controls are drawn anew after the outcome is known.", "R2", 60, _late_draw),
+)
