@@ -98,7 +98,8 @@ def back_to_primary(state: AgentState, kind: ReleaseKind) -> tuple[AgentState, t
 def _passed(state: AgentState, job: Job) -> Reaction:
     pair = state.pair(job.kind)
     nonce = None if pair.trial is None else pair.trial.nonce
-    state, boot_write = with_pair(state, job.kind, kept(pair, job.slot, job.kind))
+    # A configuration was tried without a reboot: the hold of its attempt ends here, and the next attempt asks anew.
+    state, boot_write = with_pair(replace(state, holding=False), job.kind, kept(pair, job.slot, job.kind))
     if job.purpose is Purpose.RECOVER:
         state, write = with_journal(state, recovered(state.journal, job, nonce))
         return moved(Outcome.TAKEN_BACK, replace(state, reason="device.recovered"), boot_write, write, Release())

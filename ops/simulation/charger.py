@@ -88,6 +88,10 @@ class Charger:
         life = self.agent_life
         self.world.engine.after(delay_ms, lambda: action() if life == self.agent_life else None)
 
+    def ticked_ms_ago(self) -> int:
+        """Since when the machine had no tick."""
+        return self.clock_ms() - self._ticked_at_ms
+
     @property
     def boot_id(self) -> str:
         """One per boot."""

@@ -25,6 +25,7 @@ from device_client.domain.events import (
     ReportStored,
     Tick,
 )
+from device_client.domain.state import Stage
 from ops.simulation.releases import Built, Nature
 from otacore.ids import RolloutId
 from otacore.wire.device_api import Answer, PollReply, PollRequest, ReportReply
@@ -39,9 +40,11 @@ FIRST_POLL_MS = (1_000, 20_000)
 RESEND_MS = (15_000, 60_000)
 REPORT_SOON_MS = (500, 2_000)
 NOT_NOW_MS = 12_000
+IDLE_TICK_MS = 600_000
+"""An idle agent is told the time seldom; what it waits for comes with polls."""
 SICK_FAILURES = 0.9
 ORDINARY_FAILURES = 0.01
-TRIPS = 0.3
+TRIPS = 0.7
 BOOT_LOOP = 3
 """Fruitless boots that count as a boot loop (H4)."""
 SMOTHERED_AFTER_MS = 6 * 60_000
@@ -203,7 +206,8 @@ class Habits:
         if state is None:
             return
         self._smother()
-        charger.feed(self.tick)
+        if state.stage is not Stage.IDLE or charger.ticked_ms_ago() > IDLE_TICK_MS:
+            charger.feed(self.tick)
         image = charger.boot.load().firmware.running_image
         if charger.state is None or image is None:
             return

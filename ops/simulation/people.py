@@ -23,12 +23,12 @@ from rollout.service.planning import Creation
 if TYPE_CHECKING:
     from ops.simulation.world import World
 
-VISIT_MS = (8 * MINUTE_MS, 20 * MINUTE_MS)
+VISIT_MS = (6 * MINUTE_MS, 15 * MINUTE_MS)
 RETRY_MS = 3 * MINUTE_MS
 ALICE = Principal(name="alice", role=Role.ADMIN, is_person=True)
 BOB = Principal(name="bob", role=Role.ADMIN, is_person=True)
 SETTLED = (State.COMPLETED, State.ROLLED_BACK, State.HALTED, State.PAUSED)
-OPTIONS = Options(complete_at_pct=80, undecided_wait_s=90 * 60, rollback_wait_s=60 * 60, baseline_ppm=300_000)
+OPTIONS = Options(complete_at_pct=75, undecided_wait_s=75 * 60, rollback_wait_s=60 * 60, baseline_ppm=300_000)
 
 
 class People:

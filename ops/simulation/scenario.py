@@ -22,7 +22,7 @@ MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 START_MS = RELEASED_AT_MS
 MAX_CHARGERS = 25
-CLAIM_SITES = 5
+CLAIM_SITES = 4
 """Fewer judged units than that cannot pass even the wide margin of these worlds."""
 ALWAYS = Window(0, WEEK_MINUTES)
 SLOW_PACE = (PaceStep(FULL_SHARE // 2, 6, 0), PaceStep(FULL_SHARE, 0, 1))
@@ -35,20 +35,20 @@ TIMING = Timing(
     look_back_jitter_ms=5 * MINUTE_MS,
     look_back_limit_ms=10 * MINUTE_MS,
     contact_write_ms=5 * MINUTE_MS,
-    survey_every_ms=40 * MINUTE_MS,
+    survey_every_ms=20 * MINUTE_MS,
     stretch_bytes=STRETCH_BYTES,
     backoff_cap_ms=5 * MINUTE_MS,
 )
 
 FIRMWARE_NATURES = (
-    *(Nature.GOOD,) * 5,
+    *(Nature.GOOD,) * 9,
     *(Nature.SICK,) * 3,
     *(Nature.STILLBORN,) * 2,
     Nature.UNFIT,
     Nature.HANGING,
     Nature.MUTE,
     Nature.SMOTHERING,
-    *(Nature.TRIPPING,) * 2,
+    *(Nature.TRIPPING,) * 3,
 )
 CONFIG_NATURES = (*(Nature.GOOD,) * 4, Nature.SICK, Nature.UNFIT, Nature.OVERREACHING)
 
@@ -70,10 +70,10 @@ JUDGE = JudgePlan(
     silence_ms=12 * MINUTE_MS,
     waves=(),
     controls=2,
-    alpha_ppm=100_000,
+    alpha_ppm=200_000,
     own_site_controls=True,
 )
-"""Ten percent instead of one, and half instead of a few points: what a world of 25 chargers can answer at all."""
+"""Twenty percent instead of one, and half instead of a few points: what a world of 25 chargers can answer at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +121,9 @@ Draw = Callable[[Engine], Scenario]
 
 def draw(engine: Engine) -> Scenario:
     """The scenario of the engine's seed."""
-    storm_ms = engine.between(120, 210) * MINUTE_MS
+    storm_ms = engine.between(100, 180) * MINUTE_MS
     rates = _rates(engine)
-    odd_share = engine.random.choice((0.0, 0.0, 0.05, 0.15))
+    odd_share = engine.random.choice((0.0, 0.0, 0.1, 0.25))
     sites = _sites(engine, until_ms=engine.now_ms + storm_ms, odd_share=odd_share)
     return Scenario(
         sites=sites,
@@ -190,7 +190,7 @@ def _sites(
     engine: Engine, *, until_ms: int, odd_share: float, wanted: int | None = None, most: int | None = None
 ) -> tuple[SiteWithChargers, ...]:
     made: list[SiteWithChargers] = []
-    drawn = engine.random.choice((2, 3, 4, 5, 6, 6, 7, 8)), engine.random.choice((2, 3, 3, 4, 5))
+    drawn = engine.random.choice((2, 3, 4, 5, 6, 6, 7, 7)), engine.random.choice((2, 2, 3, 4, 5))
     wanted, most = wanted or drawn[0], most or drawn[1]
     total = 0
     for index in range(wanted):
@@ -228,7 +228,7 @@ def _rollouts(engine: Engine, sites: tuple[SiteWithChargers, ...]) -> tuple[Plan
                 rollout_id=f"r{index + 1}",
                 built=built,
                 waves=_waves(engine, site_count=len(sites), total=total),
-                judge=replace(JUDGE, promote_unproven_after_soak=engine.chance(0.3) or len(sites) < CLAIM_SITES),
+                judge=replace(JUDGE, promote_unproven_after_soak=engine.chance(0.2) or len(sites) < CLAIM_SITES),
                 after_ms=engine.between(2, 12) * MINUTE_MS
                 if index == 0
                 else engine.between(10, 70) * MINUTE_MS * index,

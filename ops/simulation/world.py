@@ -27,7 +27,7 @@ from rollout.domain.windows import is_open
 
 POWER_UP_MS = 60_000
 PUBLIC_KEY = "ab" * 32
-LEAST_CALM_MS = 45 * 60_000
+LEAST_CALM_MS = 20 * 60_000
 LOOKED_EVERY_MS = 15 * 60_000
 
 

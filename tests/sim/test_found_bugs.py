@@ -21,6 +21,8 @@ from rollout.domain.place import Mate, PlaceReason, may_go
 from rollout.domain.records import Participation, State
 from rollout.domain.records import Stage as Part
 from rollout.service.snapshot import work_of
+from tests.fakes.paper_charger import PaperCharger
+from tests.fakes.paper_world import PaperWorld, digest_of
 from tests.fakes.rollout_rows import DEVICE, DIGEST, OTHER_DIGEST, PARTICIPATION, PERMIT, ROLLOUT, RUNNING, SITE, STATE
 
 HOUR_MS = 3_600_000
@@ -126,3 +128,14 @@ def test_an_attempt_that_came_to_nothing_does_not_hide_what_the_charger_runs() -
     with store.reading() as rows:
         found = {work.participation.rollout_id: work.state for work in work_of(rows, "c-1")}
     assert found == {"r-1": State.HALTED, "r-2": State.RUNNING}
+
+
+def test_a_kept_configuration_leaves_no_hold_behind() -> None:
+    """The next firmware install took its hold for granted, and its reboot interrupted a session."""
+    world = PaperWorld()
+    charger = PaperCharger(world, world.factory(config="1.0"), config_needs_idle=True)
+    world.open("r1", world.release("1.1", kind=ReleaseKind.CONFIG))
+    for _ in range(40):
+        charger.run(1)
+    assert charger.digest(ReleaseKind.CONFIG) == digest_of("config 1.1")
+    assert not charger.state.holding
