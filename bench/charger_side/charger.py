@@ -90,6 +90,9 @@ class _IdleProgram:
     def look(self) -> Surroundings:
         return Surroundings(idle=True, window_open=True, link_up=True, health=WELL, config_needs_idle=False, events=())
 
+    def in_window(self) -> bool:
+        return True
+
     def hold(self) -> bool:
         return True
 

@@ -118,12 +118,15 @@ class ProgramLine:
         self._events.clear()
         return Surroundings(
             idle=not self._charging,
-            window_open=self._site.window_open(self._clock.now_ms()),
+            window_open=self.in_window(),
             link_up=self._site.link_up(),
             health=self._health(now_ms),
             config_needs_idle=False,
             events=events,
         )
+
+    def in_window(self) -> bool:
+        return self._site.window_open(self._clock.now_ms())
 
     def hold(self) -> bool:
         """Raises: Unavailable("device.program_silent")."""

@@ -4,7 +4,8 @@ Handlers of the stages asking, arming and armed.
 
 Rules:
 1. The trial flag is the last durable write before the reboot. It is written while the permit is valid, and the clock is
-   read again after the write; too late, or a reboot that does not come: the flag is cleared durably first.
+   read again after the write; too late for the permit or for the maintenance window, or a reboot that does not come:
+   the flag is cleared durably first.
 2. A permit that names newer metadata costs one refresh, an unknown permit key one refresh and one new request.
 3. A configuration is armed alike; its boot is the flip of the pointer and its application by the charger program.
 """
@@ -52,6 +53,9 @@ def on_clock_read(state: AgentState, event: ClockRead) -> Reaction:
     job = require_job(state)
     if state.permit is None or event.at_ms >= state.permit.deadline_ms:
         return ended_armed(state, job, Outcome.TOO_LATE, code="device.permit_too_late", at_ms=event.at_ms)
+    planned = job.kind is ReleaseKind.FIRMWARE and job.purpose is Purpose.INSTALL
+    if planned and not event.window_open:
+        return ended_armed(state, job, Outcome.TOO_LATE, code="device.outside_window", at_ms=event.at_ms)
     state, effects = boot_into(state, job.kind)
     return moved(Outcome.IN_TIME, state, *effects)
 

@@ -172,6 +172,8 @@ class ClockRead:
     """Answer to `ReadClock`: the write before it has reached the medium."""
 
     at_ms: int
+    window_open: bool
+    """Inside the maintenance window, also by the end of an attempt that began in its last seconds."""
 
 
 @dataclass(frozen=True, slots=True)

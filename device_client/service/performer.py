@@ -88,7 +88,7 @@ class Performer:
             case do.AskPermit():
                 return self._ask(question)
             case do.ReadClock():
-                return on.ClockRead(self._now_ms())
+                return on.ClockRead(self._now_ms(), window_open=self._ports.program.in_window())
             case do.ApplyConfig():
                 return self._apply(question.slot)
             case do.Reboot():

@@ -123,6 +123,10 @@ class ChargerProgram(Protocol):
     """The program in the running slot, and the switch that reboots the charger."""
 
     def look(self) -> Surroundings: ...
+    def in_window(self) -> bool:
+        """The maintenance window is open now."""
+        ...
+
     def hold(self) -> bool:
         """Atomically: no session runs, and none starts until `release` (or a minute has passed).
 

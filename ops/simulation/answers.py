@@ -189,7 +189,7 @@ class Answers:
 
     def _clock_read(self, at_ms: int) -> Event:
         self._world.watch.read_clock(self._charger)
-        return ClockRead(at_ms)
+        return ClockRead(at_ms, window_open=self._charger.traits.window_is_open(self._world.engine.now_ms))
 
     # --- the charger itself -----------------------------------------------------------------------------------------
 

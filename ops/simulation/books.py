@@ -43,6 +43,8 @@ class Grant:
     purpose: Purpose
     epoch: int
     at_ms: int
+    view: int
+    """Number of the repository's view that it named."""
     is_activated: bool = False
     """Its trial flag was set and durable when a boot (or the configuration's application) came."""
 

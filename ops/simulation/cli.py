@@ -2,7 +2,8 @@
 
     --seeds 0:1000      a range of seeds (default 0:200)
     --resume FILE       keep in FILE how far the range has come, and go on from there
-    --planted NAME      plant a bug first; the run then succeeds when it is found
+    --worlds KIND       drawn (default), judged, sluggish or undone
+    --planted NAME      plant a bug first, in its own kind of worlds; the run then succeeds when it is found
     --trace             print every line of the trace
     --reached           print which interesting states were reached, and in how many seeds
 
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from ops.simulation.planted import PLANTED
 from ops.simulation.run import Outcome, Tally, resumed, run_seed
-from ops.simulation.scenario import draw
+from ops.simulation.worlds import DRAWN, WORLDS
 
 MISUSE_EXIT = 2
 TOLD_EVERY = 100
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tally = Tally()
     with planted.plant() if planted else contextlib.nullcontext():
         for seed in resumed(options.seeds, options.resume):
-            outcome = run_seed(seed, draw=planted.draw if planted else draw, keep_trace=options.trace)
+            outcome = run_seed(seed, worlds=planted.worlds if planted else options.worlds, keep_trace=options.trace)
             tally.add(outcome)
             _tell(outcome, tally, options)
             if planted and tally.failures:
@@ -51,6 +52,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace | None:
     parser = argparse.ArgumentParser(prog="tidegate sim", description="Run the simulation over many seeds.")
     parser.add_argument("--seeds", type=_seeds, default=range(200), metavar="A:B")
     parser.add_argument("--resume", type=Path, metavar="FILE")
+    parser.add_argument("--worlds", choices=sorted(WORLDS), default=DRAWN, metavar="KIND")
     parser.add_argument("--planted", choices=sorted(PLANTED), metavar="NAME")
     parser.add_argument("--trace", action="store_true")
     parser.add_argument("--reached", action="store_true")

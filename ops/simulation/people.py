@@ -51,6 +51,8 @@ class People:
             world.repository.add(planned.built)
         self._next_visit()
         self._launch_later(0)
+        if world.scenario.undone_at_ms is not None:
+            world.engine.after(world.scenario.undone_at_ms, self._undo)
 
     def leave(self) -> None:
         """Nobody acts from now on."""
@@ -165,6 +167,11 @@ class People:
     def _roll_back(self, rollout_id: str) -> None:
         server = self._world.server
         self._do(rollout_id, "rollback", lambda: server.rollouts.rollback(ALICE, rollout_id, reason="take it back"))
+
+    def _undo(self) -> None:
+        for rollout_id in self._started if self._at_work else ():
+            self._world.books.reach("everything taken back")
+            self._roll_back(rollout_id)
 
     def _raise_floor(self, rollout: Rollout) -> None:
         built = self._world.repository.by_digest(rollout.release_digest)

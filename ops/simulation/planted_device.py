@@ -7,7 +7,7 @@ from typing import Any
 
 from device_client.domain import boot, machine, permits, upkeep
 from device_client.domain.effects import WritePolicy
-from device_client.domain.events import Check, Contact, Tick
+from device_client.domain.events import Check, ClockRead, Contact, Tick
 from device_client.domain.policy import FloorMove, floor_move, with_floor
 from device_client.domain.reactions import Outcome, Reaction, stay
 from device_client.domain.slots import SlotPair, SlotStatus, trial_failed
@@ -93,10 +93,32 @@ def _floor_without_refill() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _stale_metadata() -> Iterator[None]:
+    with replaced(permits, "_covers", lambda *_: True):
+        yield
+
+
+@contextmanager
+def _window_once() -> Iterator[None]:
+    key = (Stage.ARMING, ClockRead)
+    right: Callable[[AgentState, Any], Reaction] = machine.HANDLERS[key]
+
+    def wrong(state: AgentState, event: ClockRead) -> Reaction:
+        return right(state, replace(event, window_open=True))
+
+    with replaced_row(machine.HANDLERS, key, wrong):
+        yield
+
+
 DEVICE_BUGS = (
     Planted("late-flag", "The trial flag is set after the permit ran out.", "D4", 60, _late_flag),
     Planted("never-confirmed", "A failed trial falls back to a slot never confirmed.", "D", 60, _never_confirmed),
     Planted("waiting-revert", "A local revert waits for a permit.", "D3", 60, _waiting_revert),
+    Planted("stale-metadata", "A permit that names newer metadata arms.", "D4", 100, _stale_metadata, "sluggish"),
+    Planted(
+        "window-once", "The window is asked about only when an attempt begins.", "D4", 30, _window_once, "sluggish"
+    ),
     Planted("floor-at-confirm", "The floor rises when a charger confirms.", "D1", 60, _floor_at_confirm),
     Planted("floor-without-refill", "The floor rises over one slot only.", "D1", 200, _floor_without_refill),
 )

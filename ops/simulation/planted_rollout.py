@@ -7,13 +7,13 @@ from typing import Any
 
 from device_client.domain import checks
 from ops.simulation.planting import Planted, replaced
-from ops.simulation.scenario import draw_judged
 from otacore.wire.device_api import ReportReply
 from otacore.wire.report import Fact, Report
 from rollout.domain import decision, offer, place, rollback
 from rollout.domain.controller import Situation, Step, Wait, next_step
 from rollout.domain.evidence import observe
 from rollout.domain.judge import streams, verdict
+from rollout.domain.judge.cap import CapAnswer, CapReason
 from rollout.domain.judge.facts import Block, Member
 from rollout.domain.judge.outcomes import Outcome, start_outcome, treated_at_horizon
 from rollout.domain.judge.plan import JudgePlan
@@ -94,6 +94,14 @@ def _swapping() -> Iterator[None]:
 
 
 @contextmanager
+def _no_cap() -> Iterator[None]:
+    with replaced(
+        permit, "may_expose", lambda *_: CapAnswer(allowed=True, reason=CapReason.WITHIN_CAP, used=0, limit=1)
+    ):
+        yield
+
+
+@contextmanager
 def _shrinking() -> Iterator[None]:
     right = decision._publication  # noqa: SLF001 - a bug is planted into it
 
@@ -155,8 +163,7 @@ def _silence_is_health() -> Iterator[None]:
 def _late_draw() -> Iterator[None]:
     def wrong(block: Block, device_id: str, *arguments: Any, **named: Any) -> Block:
         told = observe(block, device_id, *arguments, **named)
-        well = told.treated.start is not None
-        return replace(told, controls=told.controls[:1]) if well and len(told.controls) > 1 else told
+        return replace(told, controls=()) if told.treated.start is not None else told
 
     with replaced(blocks, "observe", wrong):
         yield
@@ -168,11 +175,12 @@ ROLLOUT_BUGS = (
     Planted("permit-after-halt", "Permits are given after a halt.", "R", 100, _permit_after_halt),
     Planted("wave-twice", "Two ticks that read the same open two waves.", "R6", 200, _wave_twice),
     Planted("site-without-limit", "Two chargers of a site are in flight.", "R5", 60, _site_without_limit),
-    Planted("swapping", "Two rolled-back rollouts swap slots for ever.", "R4", 300, _swapping),
+    Planted("swapping", "Two rolled-back rollouts swap slots for ever.", "R4", 20, _swapping, "undone"),
     Planted("shrinking", "An opening shrinks when the next wave opens.", "R6", 100, _shrinking),
+    Planted("no-cap", "Failed starts do not hold back further permits.", "R2", 60, _no_cap, "judged"),
     Planted("second-install", "A second install over an undecided one.", "R4", 60, _second_install),
     Planted("goes-on-by-itself", "A halted rollout goes on without a person.", "A2", 100, _goes_on_by_itself),
-    Planted("arrival-order", "Start outcomes are read as they arrive.", "R2", 60, _arrival_order, draw_judged),
+    Planted("arrival-order", "Start outcomes are read as they arrive.", "R2", 60, _arrival_order, "judged"),
     Planted("silence-is-health", "A charger that says nothing is a healthy one.", "R2", 200, _silence_is_health),
-    Planted("late-draw", "Controls are drawn anew after the outcome is known.", "R2", 60, _late_draw),
+    Planted("late-draw", "Controls are thrown out once the outcome is known.", "R2", 60, _late_draw),
 )

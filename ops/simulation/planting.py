@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ops.simulation.scenario import Draw, draw
+from ops.simulation.worlds import DRAWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class Planted:
     within: int
     """It is found within so many seeds."""
     plant: Callable[[], AbstractContextManager[None]]
-    draw: Draw = draw
-    """The worlds that it is looked for in."""
+    worlds: str = DRAWN
+    """The kind of worlds that it is looked for in."""
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from device_client.domain.boot import BootRecord, Selection, Why
 from device_client.domain.events import Check
 from device_client.domain.journal import PolicyMemory
 from device_client.domain.slots import SlotName, SlotPair, SlotStatus, Trial, TrialKind
-from ops.simulation.books import ChargerBook, Flight, PromiseBroken
+from ops.simulation.books import ChargerBook, Flight, Grant, PromiseBroken
 from ops.simulation.releases import Built
 from otacore.ids import version_key
 from otacore.wire.permit import PERMIT_TTL_S, Purpose
@@ -84,9 +84,7 @@ class DevicePromises:
         self._runs(charger, book, built)
         self._maybe_landed(charger, book)
         if firmware.why is Why.TRIAL:
-            life = charger.life
-            wait_ms = self._world.timing.keep_limit_ms + TRIAL_SLACK_MS
-            self._world.engine.after(wait_ms, lambda: self._trial_has_ended(charger, life, ReleaseKind.FIRMWARE))
+            self._must_end(charger, ReleaseKind.FIRMWARE)
 
     def _runs(self, charger: Charger, book: ChargerBook, built: Built) -> None:
         if built.digest not in book.ran:
@@ -109,13 +107,18 @@ class DevicePromises:
             raise PromiseBroken("D3", f"{charger.name} boots one trial {flight.trial_boots} times")
         self._world.watch.activated(charger, flight)
 
-    def _trial_has_ended(self, charger: Charger, life: int, kind: ReleaseKind) -> None:
-        if life != charger.life:
+    def _must_end(self, charger: Charger, kind: ReleaseKind) -> None:
+        begun, life = charger.boot.load().pair(kind).trial, charger.life
+        if begun is None or begun.kind is TrialKind.LOOK_BACK:
             return
-        pair = charger.boot.load().pair(kind)
-        trial = pair.trial
-        if trial is not None and trial.kind is not TrialKind.LOOK_BACK and pair.booted is trial.slot:
-            raise PromiseBroken("D3", f"{charger.name} is still on trial long after its time")
+
+        def look() -> None:
+            pair = charger.boot.load().pair(kind)
+            same = pair.trial is not None and pair.trial.nonce == begun.nonce
+            if life == charger.life and same and pair.booted is begun.slot:
+                raise PromiseBroken("D3", f"{charger.name} is still on trial long after its time")
+
+        self._world.engine.after(self._world.timing.keep_limit_ms + TRIAL_SLACK_MS, look)
 
     def applied(self, charger: Charger, built: Built | None) -> None:
         """The charger program runs under another configuration."""
@@ -126,9 +129,7 @@ class DevicePromises:
             if charger.traits.config_needs_idle and not charger.habits.is_idle:
                 raise PromiseBroken("D4", f"{charger.name}: a configuration interrupts a session")
             self._world.watch.activated(charger, flight)
-            life = charger.life
-            wait_ms = self._world.timing.keep_limit_ms + TRIAL_SLACK_MS
-            self._world.engine.after(wait_ms, lambda: self._trial_has_ended(charger, life, ReleaseKind.CONFIG))
+            self._must_end(charger, ReleaseKind.CONFIG)
         if built is not None:
             self._runs(charger, book, built)
 
@@ -192,12 +193,21 @@ class DevicePromises:
         lies = charger.slots[kind, trial.slot]
         if image is None or not (lies.holds(image.image_sha256, image.length_bytes) or charger.has_decayed):
             raise PromiseBroken("D2", f"{charger.name} arms a slot that does not hold what was signed")
+        self._knows_enough(charger, grant)
         recovers = trial.kind is TrialKind.RECOVER
         if recovers and digest not in book.confirmed[kind]:
             raise PromiseBroken("D3", f"{charger.name} goes back to a slot that was never confirmed")
         purpose = Purpose.RECOVER if recovers else Purpose.INSTALL
         book.flight = Flight(trial.nonce, purpose, kind, self._world.engine.now_ms)
         self._world.watch.took_off(charger, book.flight)
+
+    def _knows_enough(self, charger: Charger, grant: Grant) -> None:
+        """The metadata that it has verified is at least as new as what the permit named."""
+        views = self._world.repository.views
+        known, named = views[charger.metadata_seen], views[grant.view]
+        older = known.stop.serial < named.stop.serial or known.floor.serial < named.floor.serial
+        if grant.purpose is Purpose.INSTALL and older:
+            raise PromiseBroken("D4", f"{charger.name} arms on metadata older than its permit names")
 
     def _look_back(self, charger: Charger, book: ChargerBook, pair: SlotPair, digest: str | None) -> None:
         self._world.books.reach("look back")

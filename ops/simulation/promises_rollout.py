@@ -6,6 +6,7 @@ controller whether it was right; of the store it reads only what was committed.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from ops.simulation.books import ChargerBook, Flight, Grant, Halted, PromiseBroken, RolloutBook
@@ -13,7 +14,7 @@ from otacore.cohort import is_inside
 from otacore.wire.campaign import CampaignAction, CampaignManifest, CampaignOrder
 from otacore.wire.permit import Permit, Purpose
 from otacore.wire.release import ReleaseKind
-from rollout.domain.records import Rollout, State, Wave
+from rollout.domain.records import Rollout, Stage, State, Wave
 
 if TYPE_CHECKING:
     from ops.simulation.charger import Charger
@@ -81,11 +82,14 @@ class RolloutPromises:
                 purpose=permit.purpose,
                 epoch=permit.epoch,
                 at_ms=self._world.engine.now_ms,
+                view=len(self._world.repository.views) - 1,
             )
         if book.state is State.COMPLETED:
             books.reach("latecomer")
         if permit.purpose is Purpose.INSTALL:
             self._may_install(charger, permit, book)
+            if known is None:
+                self._within_cap(permit)
         else:
             self._may_recover(charger, permit, book)
 
@@ -100,6 +104,20 @@ class RolloutPromises:
             raise PromiseBroken("R6", f"{charger.name} gets a permit outside the opening")
         self._decided(charger, permit)
         self._leaves_one_working(charger)
+
+    def _within_cap(self, permit: Permit) -> None:
+        """So many starts may be open; counted anew from what is known of each charger, this one among them."""
+        with self._world.server.store.reading() as rows:
+            parts = rows.participations_in(permit.rollout_id, tuple(Stage), after_device_id="", limit=1_000)
+        stages = Counter(part.stage for part in parts)
+        flying = stages[Stage.PERMITTED] + stages[Stage.ARMED] - 1
+        failed = stages[Stage.REVERTED] + stages[Stage.SILENT]
+        healthy = sum(stages[stage] for stage in (Stage.KEPT, Stage.CONFIRMED, Stage.SETTLED, Stage.UNWELL))
+        allowed = max(5, healthy - 10 * failed, failed + 1 + healthy // 8)
+        if flying + failed > allowed:
+            raise PromiseBroken(
+                "R2", f"{permit.rollout_id}: {flying} open and {failed} failed starts, {allowed} may be"
+            )
 
     def _may_recover(self, charger: Charger, permit: Permit, book: RolloutBook) -> None:
         mine = self._world.books.chargers[charger.name]

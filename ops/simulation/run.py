@@ -6,13 +6,13 @@ What it does not do: print; that is the door (`__main__.py`).
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ops.simulation.planting import Planted
-from ops.simulation.scenario import Draw, draw
 from ops.simulation.world import World
+from ops.simulation.worlds import DRAWN, WORLDS
 from otacore.errors import OtaError
 
 SHOWN_LINES = 60
@@ -24,6 +24,8 @@ class Outcome:
     """What became of one seed."""
 
     seed: int
+    worlds: str
+    """Kind of world."""
     trace_hash: str
     events: int
     reached: dict[str, int]
@@ -34,7 +36,7 @@ class Outcome:
 
     def complaint(self, planted: str | None = None) -> str:
         """What a failing test prints: seed, promise, command, the last lines."""
-        command = replay_command(self.seed, planted)
+        command = replay_command(self.seed, self.worlds, planted)
         tail = "\n".join(self.lines[-SHOWN_LINES:])
         return f"seed {self.seed}: {self.broken}\nreplay: {command}\n{tail}"
 
@@ -58,15 +60,15 @@ class Tally:
             self.failures.append(outcome)
 
 
-def replay_command(seed: int, planted: str | None = None) -> str:
+def replay_command(seed: int, worlds: str, planted: str | None = None) -> str:
     """The command that shows this seed again."""
-    bug = f" --planted {planted}" if planted else ""
-    return f"python -m ops.simulation --seeds {seed}:{seed + 1}{bug} --trace"
+    kind = f" --planted {planted}" if planted else "" if worlds == DRAWN else f" --worlds {worlds}"
+    return f"python -m ops.simulation --seeds {seed}:{seed + 1}{kind} --trace"
 
 
-def run_seed(seed: int, *, draw: Draw = draw, keep_trace: bool = False) -> Outcome:
+def run_seed(seed: int, *, worlds: str = DRAWN, keep_trace: bool = False) -> Outcome:
     """Run the world of one seed."""
-    world = World(seed, draw=draw, keep_trace=keep_trace)
+    world = World(seed, draw=WORLDS[worlds], keep_trace=keep_trace)
     broken = None
     try:
         world.run()
@@ -75,28 +77,23 @@ def run_seed(seed: int, *, draw: Draw = draw, keep_trace: bool = False) -> Outco
     except OtaError as error:
         broken = f"an error that nobody expects: {type(error).__name__} {error}"
     lines = tuple(world.engine.lines) if keep_trace or broken else ()
-    return Outcome(seed, world.engine.trace_hash(), world.engine.events, dict(world.books.reached), broken, lines)
+    return Outcome(
+        seed, worlds, world.engine.trace_hash(), world.engine.events, dict(world.books.reached), broken, lines
+    )
 
 
-def run_range(
-    seeds: Iterable[int], *, told: Callable[[Outcome], None] | None = None, stop_at_failures: int | None = None
-) -> Tally:
+def run_range(seeds: Iterable[int], *, worlds: str = DRAWN) -> Tally:
     """Run many seeds in order."""
     tally = Tally()
     for seed in seeds:
-        outcome = run_seed(seed)
-        tally.add(outcome)
-        if told is not None:
-            told(outcome)
-        if stop_at_failures is not None and len(tally.failures) >= stop_at_failures:
-            break
+        tally.add(run_seed(seed, worlds=worlds))
     return tally
 
 
 def first_broken(bug: Planted) -> Outcome | None:
     """Plant a bug; the first of its seeds that breaks a promise, or None."""
     with bug.plant():
-        outcomes = (run_seed(seed, draw=bug.draw) for seed in range(bug.within))
+        outcomes = (run_seed(seed, worlds=bug.worlds) for seed in range(bug.within))
         return next((outcome for outcome in outcomes if outcome.broken is not None), None)
 
 

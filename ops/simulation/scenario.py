@@ -114,6 +114,8 @@ class Scenario:
     """Probability, per visit of a person and rollout, of interfering with what goes well."""
     jumpiness: float
     """Probability, per install permit, that somebody halts within seconds of it."""
+    undone_at_ms: int | None
+    """When somebody takes everything back that was started, counted from the world's beginning."""
 
 
 Draw = Callable[[Engine], Scenario]
@@ -124,7 +126,7 @@ def draw(engine: Engine) -> Scenario:
     storm_ms = engine.between(100, 180) * MINUTE_MS
     rates = _rates(engine)
     odd_share = engine.random.choice((0.0, 0.0, 0.1, 0.25))
-    sites = _sites(engine, until_ms=engine.now_ms + storm_ms, odd_share=odd_share)
+    sites = draw_sites(engine, until_ms=engine.now_ms + storm_ms, odd_share=odd_share)
     return Scenario(
         sites=sites,
         factory=firmware("1.0.0", Nature.GOOD, EMERGENCY_PACE),
@@ -134,26 +136,7 @@ def draw(engine: Engine) -> Scenario:
         calm_ms=8 * HOUR_MS,
         meddling=engine.random.choice((0.0, 0.02, 0.06)),
         jumpiness=engine.random.choice((0.0, 0.0, 0.15)),
-    )
-
-
-def draw_judged(engine: Engine) -> Scenario:
-    """A world in which the judge has much to say: eight sites, releases that mostly fail at their start."""
-    drawn = draw(engine)
-    sites = _sites(engine, until_ms=engine.now_ms, odd_share=0.0, wanted=8, most=2)
-    pace, natures = EMERGENCY_PACE, (Nature.STILLBORN, Nature.STILLBORN, Nature.UNFIT, Nature.GOOD)
-    built = firmware("1.1.0", engine.random.choice(natures), pace, security_version=1)
-    total = sum(len(site.chargers) for site in sites)
-    waves = _waves(engine, site_count=len(sites), total=total)
-    rollout = PlannedRollout("r1", built, waves, JUDGE, after_ms=5 * MINUTE_MS, waits=True)
-    return replace(
-        drawn,
-        sites=sites,
-        rollouts=(rollout,),
-        rates=Rates(loss=0.05, slow=0.1, partition=0.02),
-        storm_ms=HOUR_MS,
-        meddling=0.0,
-        jumpiness=0.0,
+        undone_at_ms=engine.between(HOUR_MS, storm_ms) if engine.chance(0.1) else None,
     )
 
 
@@ -186,7 +169,7 @@ def _rates(engine: Engine) -> Rates:
     return Rates(**kept)
 
 
-def _sites(
+def draw_sites(
     engine: Engine, *, until_ms: int, odd_share: float, wanted: int | None = None, most: int | None = None
 ) -> tuple[SiteWithChargers, ...]:
     made: list[SiteWithChargers] = []
@@ -227,8 +210,12 @@ def _rollouts(engine: Engine, sites: tuple[SiteWithChargers, ...]) -> tuple[Plan
             PlannedRollout(
                 rollout_id=f"r{index + 1}",
                 built=built,
-                waves=_waves(engine, site_count=len(sites), total=total),
-                judge=replace(JUDGE, promote_unproven_after_soak=engine.chance(0.2) or len(sites) < CLAIM_SITES),
+                waves=draw_waves(engine, site_count=len(sites), total=total),
+                judge=replace(
+                    JUDGE,
+                    controls=engine.random.choice((1, 1, 2)),
+                    promote_unproven_after_soak=engine.chance(0.2) or len(sites) < CLAIM_SITES,
+                ),
                 after_ms=engine.between(2, 12) * MINUTE_MS
                 if index == 0
                 else engine.between(10, 70) * MINUTE_MS * index,
@@ -238,7 +225,7 @@ def _rollouts(engine: Engine, sites: tuple[SiteWithChargers, ...]) -> tuple[Plan
     return tuple(made)
 
 
-def _waves(engine: Engine, *, site_count: int, total: int) -> tuple[WaveRequest, ...]:
+def draw_waves(engine: Engine, *, site_count: int, total: int) -> tuple[WaveRequest, ...]:
     """One charger of each site first; then the rest, in one wave or in two."""
     first = min(site_count, total - 1)
     opened = [WaveRequest(chargers=first, one_per_site=True, soak_s=SOAK_S)]

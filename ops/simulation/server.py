@@ -40,6 +40,8 @@ TICK_MS = (90_000, 200_000)
 
 OFTENER_IN_TICKS = 6
 """Two ticks at once are the likeliest of all overlaps, and commits of ticks are few."""
+OFTENER_AFTER_ADVANCE = 10
+"""A wave opened in the database and published only after a crash is what could open twice; advances are few."""
 
 
 class ServerDied(BaseException):
@@ -113,7 +115,7 @@ class Server:
             dies = faults.now(faults.rates.crash_before_commit)
         else:
             advanced = self._look_at_commits()
-            dies = faults.now(faults.rates.crash_after_commit)
+            dies = faults.now(faults.rates.crash_after_commit * (OFTENER_AFTER_ADVANCE if advanced else 1))
             if dies and advanced and self._is_working:
                 self._world.books.reach("crash right after an advance")
         if dies and self._is_working:
@@ -193,8 +195,12 @@ class Server:
     def permit(self, charger: Charger, request: PermitRequest) -> PermitReply | None:
         """A permit request."""
         reply = self.guarded(lambda: self._permits.decide(request))
-        if reply is not None and (permit := self.opened(reply)) is not None:
+        if reply is None:
+            return None
+        if (permit := self.opened(reply)) is not None:
             self._world.watch.granted(charger, permit)
+        else:
+            self._world.books.reach(f"permit refused: {reply.reason}")
         return reply
 
     def report(self, charger: Charger, report: Report) -> ReportReply | None:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from ops.simulation.engine import Engine
 
-DAY_MS = 24 * 3_600_000
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 MINUTE_MS = 60_000
 
 
@@ -18,7 +19,8 @@ class Traits:
     """Everything that takes time takes this many times as long."""
     window_from_ms: int = 0
     window_length_ms: int = DAY_MS
-    """Maintenance window, as time of day; a whole day is always open."""
+    window_every_ms: int = DAY_MS
+    """Maintenance window; one as long as what it comes in is always open."""
     session_every_ms: int = 40 * MINUTE_MS
     """Mean time between customers."""
     session_length_ms: int = 12 * MINUTE_MS
@@ -33,18 +35,20 @@ class Traits:
 
     def window_is_open(self, now_ms: int) -> bool:
         """Inside the maintenance window?"""
-        return (now_ms - self.window_from_ms) % DAY_MS < self.window_length_ms
+        return (now_ms - self.window_from_ms) % self.window_every_ms < self.window_length_ms
 
 
 def draw_traits(engine: Engine, *, until_ms: int, odd_share: float) -> Traits:
     """One charger; an `odd_share` of them each is slow, dies or falls silent before `until_ms`."""
     odd, when = engine.random.random(), engine.between(engine.now_ms, until_ms)
     windowed, window_from = engine.chance(0.25), engine.between(0, DAY_MS)
+    every_ms = engine.random.choice((DAY_MS, HOUR_MS))
     return Traits(
         drift_ppm=engine.between(-3_000, 3_000),
         slowness=3 if engine.chance(odd_share) else 1,
         window_from_ms=window_from,
-        window_length_ms=DAY_MS * 3 // 4 if windowed else DAY_MS,
+        window_length_ms=every_ms * 3 // 4 if windowed else every_ms,
+        window_every_ms=every_ms,
         session_every_ms=engine.between(20, 90) * MINUTE_MS,
         session_length_ms=engine.between(3, 25) * MINUTE_MS,
         config_needs_idle=engine.chance(0.3),

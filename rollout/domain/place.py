@@ -6,8 +6,9 @@ place and its neighbours stay up.
 Rules:
 1. At most `max(1, floor(share * n))` of a site's n chargers in service hold a place; a charger taken back may use one
    place more per site.
-2. The last working charger goes down only inside a window that the site consented to. For taking back there is no
-   window: the release that runs there is the danger.
+2. The last working charger goes down only inside a window that the site consented to, also when it holds a place since
+   an earlier request: its neighbours may have gone meanwhile. For taking back there is no window: the release that
+   runs there is the danger.
 3. Taking back a charger that is not healthy takes no place: it does not work anyway.
 4. A place is given back by a signed report made after the permit was asked for, by a charger on which nothing can
    activate any more and which is healthy on a confirmed release; or by a person who says *out of service*.
@@ -66,19 +67,22 @@ def may_go(
 ) -> PlaceAnswer:
     """May this charger of the site go into flight. `alive_ms`: heard of within it, or not counted as working."""
     held = next((place for place in places if place.device_id == device_id), None)
-    if held is not None and (purpose is Purpose.RECOVER or held.purpose is Purpose.INSTALL):
-        return PlaceAnswer(granted=True, takes=False, reason=PlaceReason.HELD)
     if purpose is Purpose.RECOVER:
-        return _may_recover(device_id, mates, places)
+        return _held() if held is not None else _may_recover(device_id, mates, places)
+    keeps = held is not None and held.purpose is Purpose.INSTALL
     others = sum(place.device_id != device_id for place in places)
-    if others >= place_limit(site, [mate.device for mate in mates]):
+    if not keeps and others >= place_limit(site, [mate.device for mate in mates]):
         return PlaceAnswer(granted=False, takes=False, reason=PlaceReason.SITE_FULL)
     flying = {place.device_id for place in places} - {device_id}
     heard = {mate.device.device_id for mate in mates if now_ms - mate.heard_ms <= alive_ms} | {device_id}  # it asks now
     working = {mate.device.device_id for mate in mates if _works(mate)} & heard - flying
     if working == {device_id} and not is_open(site.consent, now_ms=now_ms):
         return PlaceAnswer(granted=False, takes=False, reason=PlaceReason.LAST_WORKING)
-    return PlaceAnswer(granted=True, takes=True, reason=PlaceReason.FREE)
+    return _held() if keeps else PlaceAnswer(granted=True, takes=True, reason=PlaceReason.FREE)
+
+
+def _held() -> PlaceAnswer:
+    return PlaceAnswer(granted=True, takes=False, reason=PlaceReason.HELD)
 
 
 def place_limit(site: Site, devices: Sequence[Device]) -> int:

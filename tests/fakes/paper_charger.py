@@ -330,7 +330,7 @@ class PaperCharger:
             case do.AskPermit():
                 return self._ask(question)
             case do.ReadClock():
-                return on.ClockRead(self.now_ms)
+                return on.ClockRead(self.now_ms, window_open=self.window_open)
             case do.Reboot():
                 return self._reboot()
             case do.ApplyConfig():
@@ -399,6 +399,11 @@ class PaperCharger:
             return on.Failed(self.now_ms, on.FailureKind.UNAVAILABLE, "device.reboot_refused")
         if self.session:
             raise Broke("a planned reboot cuts a session")
+        pair = self.record.firmware
+        if pair.trial is not None and pair.trial.kind is TrialKind.INSTALL and pair.booted is not None:
+            planned = pair.running is not pair.trial.slot
+            if planned and not self.window_open:
+                raise Broke("a planned reboot outside the window")
         self.running = None
         self.power_on()
         return None
@@ -499,8 +504,6 @@ class PaperCharger:
             raise Broke("a permit for one purpose is used for the other")
         if kind is FIRMWARE and self.session:
             raise Broke("armed while a session runs")
-        if kind is FIRMWARE and trial.kind is TrialKind.INSTALL and not self.window_open:
-            raise Broke("armed outside the window")
         if pair.slot(trial.slot).status not in (SlotStatus.VERIFIED, SlotStatus.CONFIRMED):
             raise Broke("an unverified slot is armed")
         self.activations.append(permit)

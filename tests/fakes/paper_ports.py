@@ -225,6 +225,9 @@ class PaperProgram:
             events=events,
         )
 
+    def in_window(self) -> bool:
+        return self.window_open
+
     def hold(self) -> bool:
         if self.silent:
             raise Unavailable("device.program_silent", "restart the charger program")

@@ -78,6 +78,9 @@ class IdleProgram:
         well = Health(Check.PASSED, Check.PASSED, Check.PASSED, Check.PASSED)
         return Surroundings(idle=True, window_open=True, link_up=True, health=well, config_needs_idle=False, events=())
 
+    def in_window(self) -> bool:
+        return True
+
     def hold(self) -> bool:
         return True
 

@@ -73,6 +73,28 @@ def test_a_car_that_comes_during_the_refresh_goes_first() -> None:
     assert charger.world.asked == []
 
 
+@pytest.mark.parametrize("when", [do.Hold, do.AskPermit, do.WriteBoot, do.ReadClock])
+def test_a_window_that_closes_during_the_attempt_keeps_the_charger_up(when: type) -> None:
+    """An attempt begun in the window's last seconds takes the charger down in the morning rush."""
+    charger = staged()
+    charger.window_open = True
+
+    def morning(effect: do.Effect) -> None:
+        if isinstance(effect, when):
+            charger.window_open = False
+
+    charger.before_effect = morning
+    charger.run(1)
+    assert "Reboot" not in charger.trace
+    assert charger.record.firmware.trial is None
+    charger.send_reports()
+    assert told(charger) == [("disarmed", "device.outside_window")]
+    charger.before_effect = None
+    charger.window_open = True
+    charger.run(5)
+    assert charger.digest() == NEW
+
+
 def test_no_session_starts_while_a_permit_is_out() -> None:
     """A car plugs in between the permit and the reboot and is cut."""
     charger = staged()

@@ -32,7 +32,7 @@ ANSWERS = (
     Failed(1, FailureKind.UNAVAILABLE, "http.unreachable"),
     Stretched(1, 10),
     Held(1, granted=True),
-    ClockRead(1),
+    ClockRead(1, window_open=True),
     ConfigApplied(1, applied=True),
 )
 

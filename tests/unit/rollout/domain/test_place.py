@@ -107,6 +107,14 @@ def test_whoever_holds_a_place_keeps_it_and_takes_no_second_one() -> None:
     assert (answer.granted, answer.takes, answer.reason) == (True, False, PlaceReason.HELD)
 
 
+def test_an_old_place_does_not_take_down_the_last_working_charger() -> None:
+    """Its permit was lost, meanwhile its only neighbour goes back to the old release: the site would stand still."""
+    answer = _go(_mates(2), _place(0), _place(1, Purpose.RECOVER))
+    assert (answer.granted, answer.reason) == (False, PlaceReason.LAST_WORKING)
+    assert _go(_mates(2), _place(0), _place(1, Purpose.RECOVER), site=replace(QUARTER, consent=ALWAYS)).granted
+    assert _go(_mates(2), _place(0), _place(1, Purpose.RECOVER), purpose=Purpose.RECOVER).granted
+
+
 def test_taking_back_has_one_place_more_per_site_and_no_window() -> None:
     """A full site would else keep the bad release running, and a lone charger could never be taken back."""
     mates = _mates(4)
