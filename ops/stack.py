@@ -34,7 +34,7 @@ from rollout.adapters.sql.engine import open_engine
 from rollout.adapters.sql.schema import upgrade
 from rollout.adapters.timer import Timer
 from rollout.main import Room, open_room
-from rollout.settings import Settings
+from rollout.settings import Settings, read_settings
 from signer.adapters.ceremony_files import TEMPLATE
 
 ADMIN = "admin"
@@ -181,7 +181,8 @@ class Stack:
 
 def stack_settings(directory: Path, world: World, *, url: str, passphrase: str) -> Settings:
     """Settings of the rollout room in this directory; the environment says the rest."""
-    return Settings(
+    return read_settings(
+        Settings,
         state_dir=directory,
         permit_key=world.permit_key_uri,
         key_passphrase=passphrase,

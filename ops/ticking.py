@@ -25,8 +25,8 @@ from rollout.adapters.sql.schema import require_current
 from rollout.adapters.sql.store import SqlStore
 from rollout.domain.records import State
 from rollout.service.controller import ControllerService
+from rollout.settings import Database, read_settings
 
-DATABASE = "rollout.db"
 VERIFY_MS = 30_000
 MAX_ROLLOUTS = 1000
 _log = structlog.get_logger("ops.ticking")
@@ -66,10 +66,11 @@ class WorkersController:
 
 def open_controller(directory: Path, *, name: str, passphrase: str) -> WorkersController:
     """The controller of a worker called `name` over a stack's directory. Raises: Misuse, Broken."""
-    if not (directory / DATABASE).is_file():
-        raise Misuse("stack.no_database", f"{directory} has no database: start `tidegate serve --dir {directory}` once")
+    if not (directory / "keys").is_dir():
+        raise Misuse("stack.not_served", f"{directory} is no stack: start `tidegate serve --dir {directory}` once")
     clock = SystemClock()
-    engine = open_engine(f"sqlite:///{(directory / DATABASE).absolute()}")
+    settings = read_settings(Database, state_dir=directory)
+    engine = open_engine(settings.database, busy_ms=settings.database_busy_ms)
     require_current(engine)
     store = SqlStore(engine)
     repository = open_room(

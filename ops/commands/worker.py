@@ -14,10 +14,11 @@ from ops.commands.deeds import guarded
 from ops.ticking import open_controller
 from otacore.errors import Misuse
 from rollout.adapters.logs import configure_logs
+from rollout.settings import PREFIX, Broker, read_settings
 from rollout.tasks import QUEUE, Controller, make_app
 from signer.adapters.passphrases import passphrase_source
 
-BROKER_VARIABLE = "TIDEGATE_ROLLOUT_BROKER_URL"
+BROKER_VARIABLE = f"{PREFIX}BROKER_URL"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -66,9 +67,9 @@ def _beat(tick_s: float) -> None:
 
 
 def _app(opened: Callable[[], Controller], *, tick_s: float) -> Celery:
-    broker = os.environ.get(BROKER_VARIABLE)
-    if not broker:
+    if not os.environ.get(BROKER_VARIABLE):
         raise Misuse("worker.no_broker", f"say where Redis is: {BROKER_VARIABLE}=redis://host:6379/0")
+    broker = read_settings(Broker).broker_url.get_secret_value()
     return make_app(broker_url=broker, tick_s=tick_s, open_controller=opened)
 
 

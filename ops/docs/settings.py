@@ -8,6 +8,7 @@ from itertools import pairwise
 from textwrap import dedent
 
 from device_client.settings import Settings as DeviceSettings
+from rollout.settings import PREFIX, Broker, Database
 from rollout.settings import Settings as RolloutSettings
 
 _HEAD = "| name | default | meaning |\n|---|---|---|"
@@ -28,11 +29,10 @@ def settings_page() -> str:
 
 
 def _server_rows() -> Iterator[str]:
-    said = dict(_docstrings(RolloutSettings))
-    prefix = str(RolloutSettings.model_config.get("env_prefix", ""))
-    for name, info in RolloutSettings.model_fields.items():
+    said = {name: text for room in (Database, RolloutSettings, Broker) for name, text in _docstrings(room)}
+    for name, info in {**RolloutSettings.model_fields, **Broker.model_fields}.items():
         default = "required" if info.is_required() else _shown(info.get_default())
-        yield _row(f"{prefix}{name}".upper(), default, said.get(name, ""))
+        yield _row(f"{PREFIX}{name}".upper(), default, said.get(name, ""))
 
 
 def _charger_rows() -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import warnings
 from pathlib import Path
 
 from otacore.errors import Broken, Misuse, Refused
@@ -42,13 +43,20 @@ class _Prompt:
 
     def _ask(self, folder: str) -> str:
         try:
-            text = getpass.getpass(f"Passphrase of {folder}: ")
-            if self._new and getpass.getpass("The same again: ") != text:
+            text = _hidden(f"Passphrase of {folder}: ")
+            if self._new and _hidden("The same again: ") != text:
                 raise Refused("key.passphrases_differ", "the two passphrases differ: begin again in a new folder")
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, getpass.GetPassWarning) as error:
             hint = f"nobody is here to ask: set {PASSPHRASE_VARIABLE} or name a passphrase file"
             raise Misuse("key.no_passphrase", hint) from error
         return text
+
+
+def _hidden(prompt: str) -> str:
+    """Typed unseen, or not at all. Raises: getpass.GetPassWarning, EOFError, OSError."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        return getpass.getpass(prompt)
 
 
 def _read(file: Path) -> str:

@@ -205,7 +205,9 @@ def test_serve_with_a_worker_and_a_beat_moves_a_rollout(tmp_path: Path) -> None:
     directory = tmp_path / "stack"
     world = make_world(directory, passphrase=PASSPHRASE, clock=SystemClock())
     digest = world.release_firmware(PRODUCT, "1.1.0", b"1.1.0", pace=EMERGENCY_PACE).digest
-    with redis_server(tmp_path) as broker, _process("serve", "--dir", str(directory), "--port", "0", "--json") as serve:
+    elsewhere = {"TIDEGATE_ROLLOUT_DATABASE_URL": f"sqlite:///{tmp_path / 'elsewhere.db'}"}
+    serve_here = ("serve", "--dir", str(directory), "--port", "0", "--json")
+    with redis_server(tmp_path) as broker, _process(*serve_here, **elsewhere) as serve:
         url = _told(serve)["url"]
         people = people_of(url, (directory / "admin.token").read_text().strip())
         chargers = commission(people, sites=2, per_site=1)
@@ -215,7 +217,7 @@ def test_serve_with_a_worker_and_a_beat_moves_a_rollout(tmp_path: Path) -> None:
             request = charger.request("spring", digest, epoch)
             assert charger.ask(request).json["permit"] is not None
             charger.installs("spring", digest, "1.1.0", request.nonce)
-        environment = {"TIDEGATE_ROLLOUT_BROKER_URL": broker}
+        environment = {"TIDEGATE_ROLLOUT_BROKER_URL": broker, **elsewhere}
         with (
             _process("worker", "--dir", str(directory), **environment),
             _process("beat", "--tick-s", "0.2", **environment),

@@ -1,6 +1,8 @@
 """Keys, passphrases and bundles as they lie on a disk."""
 
+import getpass
 import stat
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,14 +137,20 @@ def test_a_person_is_asked_once_for_each_folder_and_twice_for_a_new_one(monkeypa
         passphrase_source(None, new=True)("anna/root")
 
 
-def test_nobody_there_to_ask_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise a host without a terminal would hang or end in a traceback."""
+def _at_the_end(_prompt: str) -> str:
+    raise EOFError
+
+
+def _in_the_open(_prompt: str) -> str:
+    warnings.warn("Can not control echo on the terminal.", getpass.GetPassWarning, stacklevel=2)
+    return "read by whoever looks on"
+
+
+@pytest.mark.parametrize("answer", [_at_the_end, _in_the_open])
+def test_nobody_there_to_ask_is_told(monkeypatch: pytest.MonkeyPatch, answer: Callable[[str], str]) -> None:
+    """Otherwise a host without a terminal would hang, end in a traceback, or show what is typed."""
     monkeypatch.delenv(PASSPHRASE_VARIABLE, raising=False)
-
-    def nobody(_prompt: str) -> str:
-        raise EOFError
-
-    monkeypatch.setattr("getpass.getpass", nobody)
+    monkeypatch.setattr("getpass.getpass", answer)
     with pytest.raises(Misuse, match=r"key\.no_passphrase"):
         passphrase_source(None)("anna/root")
 

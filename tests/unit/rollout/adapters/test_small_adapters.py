@@ -17,7 +17,7 @@ from otacore.wire.permit import Permit, Purpose
 from rollout.adapters.logs import BLOT, blot_secrets
 from rollout.adapters.permit_keys import permit_signer
 from rollout.adapters.timer import Timer
-from rollout.settings import Settings
+from rollout.settings import Settings, read_settings
 
 PASSPHRASE = "a passphrase of tests"
 LIMIT_S = 10
@@ -133,21 +133,37 @@ def test_a_field_that_is_named_like_a_secret_is_blotted_out() -> None:
     assert event == {"event": "token_issued", "bearer_token": BLOT, "Passphrase": BLOT, "device_id": "c1"}
 
 
+NEEDED: dict[str, object] = {
+    "permit_key": "file:/keys/permit.pem",
+    "metadata_url": "http://127.0.0.1/metadata/",
+    "targets_url": "http://127.0.0.1/targets/",
+    "factory_root": "1.root.json",
+}
+
+
 def _settings(tmp_path: Path, **given: object) -> Settings:
-    needed: dict[str, object] = {
-        "state_dir": tmp_path,
-        "permit_key": "file:/keys/permit.pem",
-        "metadata_url": "http://127.0.0.1/metadata/",
-        "targets_url": "http://127.0.0.1/targets/",
-        "factory_root": tmp_path / "1.root.json",
-    }
-    return Settings(**{**needed, **given})  # type: ignore[arg-type] # a table of cases
+    return Settings(**{**NEEDED, "state_dir": tmp_path, **given})  # type: ignore[arg-type] # a table of cases
 
 
 def test_the_database_stands_in_the_state_directory_unless_told_otherwise(tmp_path: Path) -> None:
     """Two defaults for one file would make two databases."""
     assert _settings(tmp_path).database == f"sqlite:///{tmp_path}/rollout.db"
     assert _settings(tmp_path, database_url="sqlite:////elsewhere.db").database == "sqlite:////elsewhere.db"
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "told"),
+    [("TIK_S", "settings.unknown", "TIDEGATE_ROLLOUT_TIK_S"), ("TICK_S", "settings.wrong", "TIDEGATE_ROLLOUT_TICK_S")],
+)
+def test_a_wrong_variable_stops_the_start_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: str, told: str
+) -> None:
+    """A misspelt variable is ignored, or a wrong one ends in a traceback."""
+    monkeypatch.setenv(f"TIDEGATE_ROLLOUT_{name}", "0")
+    with pytest.raises(Misuse) as stopped:
+        read_settings(Settings, **NEEDED, state_dir=tmp_path)
+    assert stopped.value.code == code
+    assert told in stopped.value.hint
 
 
 BAD: list[Callable[[Path], object]] = [
