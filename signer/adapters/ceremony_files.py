@@ -6,9 +6,13 @@
     root.json                       the trusted root that signers compare with, and that chargers carry
     template.toml                   who holds what
 
-Rules: an existing folder is never written into; nothing is published.
+Rules:
+1. An existing folder is never written into; nothing is published.
+2. All of it is made aside, in `<folder>.unfinished`, and renamed at the end. What a ceremony that was cut short left
+   there signed nothing: the next one begins anew.
 """
 
+import shutil
 import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
@@ -34,13 +38,19 @@ def hold_ceremony(
     """Make all keys and the first bundle in a new folder. Raises: Conflict("signer.folder_not_empty"), Refused."""
     text = template_text(template)
     parsed = parse_template(text)
+    out = out.absolute()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise Conflict("signer.folder_not_empty", f"{out} holds something already: choose another folder")
-    made = hold(template=parsed, products=products, keys=KeyFolder(out, passphrase=passphrase), now_ms=now_ms)
-    write_bundle(out / FIRST_BUNDLE, made.bundle)
+    aside = out.with_name(f"{out.name}.unfinished")
+    if aside.is_dir():
+        shutil.rmtree(aside)
+    made = hold(template=parsed, products=products, keys=KeyFolder(aside, passphrase=passphrase), now_ms=now_ms)
+    write_bundle(aside / FIRST_BUNDLE, made.bundle)
     storage = FileStorage()
-    write_durably(storage, out / TRUSTED_ROOT, made.root)
-    write_durably(storage, out / TEMPLATE, text)
+    write_durably(storage, aside / TRUSTED_ROOT, made.root)
+    write_durably(storage, aside / TEMPLATE, text)
+    storage.replace(aside, out)
+    storage.sync_directory(out.parent)
     return made
 
 

@@ -45,7 +45,7 @@ class _Prompt:
         try:
             text = _hidden(f"Passphrase of {folder}: ")
             if self._new and _hidden("The same again: ") != text:
-                raise Refused("key.passphrases_differ", "the two passphrases differ: begin again in a new folder")
+                raise Refused("key.passphrases_differ", "the two passphrases differ: begin again")
         except (EOFError, OSError, getpass.GetPassWarning) as error:
             hint = f"nobody is here to ask: set {PASSPHRASE_VARIABLE} or name a passphrase file"
             raise Misuse("key.no_passphrase", hint) from error

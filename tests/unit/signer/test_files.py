@@ -265,6 +265,25 @@ def test_a_ceremony_never_writes_into_a_folder_that_is_in_use(tmp_path: Path) ->
     assert [path.name for path in (tmp_path / "keys").iterdir()] == ["note"]
 
 
+def test_a_ceremony_that_was_cut_short_is_held_again(tmp_path: Path) -> None:
+    """Half a folder of keys would look like a whole one, or stand in the way until somebody dares to delete it."""
+    asked: list[str] = []
+
+    def leaves(name: str) -> str:
+        asked.append(name)
+        if len(asked) > 3:
+            raise Misuse("key.no_passphrase", "gone")
+        return _secret(name)
+
+    keys = tmp_path / "keys"
+    with pytest.raises(Misuse):
+        hold_ceremony(keys, template="demo", products=("acme",), passphrase=leaves, now_ms=START_MS)
+    assert not keys.exists()
+    made = hold_ceremony(keys, template="demo", products=("acme",), passphrase=_secret, now_ms=START_MS)
+    assert (keys / "root.json").read_bytes() == made.root
+    assert [path.name for path in tmp_path.iterdir()] == ["keys"]
+
+
 @pytest.mark.parametrize("name", ["metadata/timestamp.json", "metadata/1.root.json", "metadata/1.config.json"])
 def test_a_copy_of_a_repository_with_a_hole_is_told(tmp_path: Path, name: str) -> None:
     """Otherwise staging on half a copy would end in a traceback, or leave a comparison out."""
