@@ -104,10 +104,6 @@ class ProgramLine:
         """The program ended."""
         return self._closed
 
-    def note(self, metric: str, detail: str) -> None:
-        """Add an event that the program itself cannot tell, such as that it kept dying on boot."""
-        self._events.append(_Event(metric, self._clock.monotonic_ms(), detail))
-
     def look(self) -> Surroundings:
         self._listen()
         now_ms = self._clock.monotonic_ms()

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from device_client.domain.slots import SlotName, SlotPair, SlotStatus, trial_failed
+from device_client.domain.slots import TRIES, SlotName, SlotPair, SlotStatus, trial_failed
 from otacore.wire import checks
 from otacore.wire.codec import decode, encode
 from otacore.wire.release import ReleaseKind
@@ -96,6 +96,12 @@ def boot(record: BootRecord) -> tuple[BootRecord, Selection, Selection]:
     return made, firmware, config
 
 
+def failed_boots(pair: SlotPair, kind: ReleaseKind) -> int:
+    """Boots in a row that ended before an agent was well, as the used-up tries tell; the present boot is not one."""
+    used = sum(_used(pair, name, kind) for name in SlotName)
+    return max(0, used - 1)
+
+
 def normalised(pair: SlotPair) -> SlotPair:
     """Read an impossible state as the nearest possible one. Source: libabr's rule for illegal slot metadata."""
     for name in SlotName:
@@ -140,6 +146,15 @@ def _boot(pair: SlotPair, name: SlotName, why: Why) -> Selection:
     slot = pair.slot(name)
     taken = replace(slot, tries_left=max(0, slot.tries_left - 1))
     return Selection(replace(pair.with_slot(name, taken), booted=name), name, why)
+
+
+def _used(pair: SlotPair, name: SlotName, kind: ReleaseKind) -> int:
+    slot, failed = pair.slot(name), pair.failed_trial
+    if pair.trial is not None and pair.trial.slot is name:
+        return TRIES[kind].trial - slot.tries_left if pair.booted is name else 0
+    if _is_settled(pair, name):
+        return TRIES[kind].settled - slot.tries_left
+    return TRIES[kind].trial - slot.tries_left if failed is not None and failed.slot is name else 0
 
 
 def _is_settled(pair: SlotPair, name: SlotName) -> bool:

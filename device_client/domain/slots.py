@@ -220,7 +220,7 @@ def trial_failed(pair: SlotPair) -> SlotPair:
     slot = pair.slot(pair.trial.slot)
     if slot.status is SlotStatus.CONFIRMED:
         return left
-    return left.with_slot(pair.trial.slot, Slot(SlotStatus.INVALID, slot.image))
+    return left.with_slot(pair.trial.slot, Slot(SlotStatus.INVALID, slot.image, slot.tries_left))
 
 
 def returned(pair: SlotPair, to: SlotName, kind: ReleaseKind) -> SlotPair:

@@ -16,6 +16,7 @@ from typing import Final
 
 from device_client.domain import effects as do
 from device_client.domain import events as on
+from device_client.domain.boot import failed_boots
 from device_client.domain.machine import step, wake_at_ms
 from device_client.domain.restart import start
 from device_client.domain.state import AgentState, Charger, Timing
@@ -30,7 +31,7 @@ from otacore.errors import OtaError
 from otacore.ids import RolloutId
 from otacore.wire.device_api import Answer, PollReply, PollRequest
 from otacore.wire.release import ReleaseKind
-from otacore.wire.report import Report
+from otacore.wire.report import HealthEvent, Report
 
 LOG = logging.getLogger(__name__)
 
@@ -39,6 +40,8 @@ MAX_STEPS_PER_ROUND: Final = 200
 MAX_REPORTS_PER_ROUND: Final = 8
 REBOOT_LIMIT_MS: Final = 60_000
 """After this a reboot that was ordered counts as not coming."""
+BOOT_LOOP: Final = 3
+"""So many boots in a row that came to nothing are a boot loop: health metric h4."""
 BEGIN_AGAIN_MS: Final = 30_000
 """Wait after a write that failed, so that a full disk is not hammered."""
 
@@ -118,10 +121,11 @@ class Agent:
 
     def _begin(self, now_ms: int) -> None:
         records = self._ports.records
+        boot = records.read_boot()
         self._state, effects = start(
             charger=self._charger,
             timing=self._timing,
-            boot=records.read_boot(),
+            boot=boot,
             journal=records.read_journal(),
             policy=records.read_policy(),
             boot_id=self._ports.program.boot_id(),
@@ -129,6 +133,9 @@ class Agent:
             at_ms=now_ms,
         )
         LOG.info("agent_started stage=%s boot_id=%s", self._state.stage, self._state.boot_id)
+        failed = failed_boots(boot.firmware, ReleaseKind.FIRMWARE)
+        if failed >= BOOT_LOOP:
+            self._reporter.hear((HealthEvent("h4", 0, f"{failed} boots in a row failed"),), at_ms=now_ms)
         self._question, self._reboot_ordered_at_ms = None, None
         self._next_tick_ms = self._next_poll_ms = now_ms
         self._feed(self._perform(effects))

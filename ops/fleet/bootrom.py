@@ -53,8 +53,6 @@ class RunningProgram:
     firmware: Selection
     config: Selection
     boot_id: str
-    failed_boots: int
-    """How many boots in a row came to nothing before this one."""
 
 
 class BootRom:
@@ -71,8 +69,8 @@ class BootRom:
 
     def power_on(self) -> RunningProgram:
         """Boot until something comes up. Raises: Broken("bootrom.dead") when nothing does."""
-        for failed_boots in range(MAX_BOOTS_IN_A_ROW):
-            running = self._boot_once(failed_boots)
+        for _ in range(MAX_BOOTS_IN_A_ROW):
+            running = self._boot_once()
             if running is not None:
                 self._running = running
                 return running
@@ -91,7 +89,7 @@ class BootRom:
         os.close(self._plug)
         os.close(self._socket)
 
-    def _boot_once(self, failed_boots: int) -> RunningProgram | None:
+    def _boot_once(self) -> RunningProgram | None:
         raw = self._record.load()
         if raw is None:
             raise Broken("bootrom.not_provisioned", "this charger has no boot record: provision it")
@@ -103,11 +101,9 @@ class BootRom:
         image = None if firmware.slot is None else firmware.pair.slot(firmware.slot).image
         if firmware.slot is None or image is None:
             raise Broken("bootrom.no_image", "no slot of this charger holds an image: provision it")
-        return self._start(firmware, firmware.slot, image, config, failed_boots)
+        return self._start(firmware, firmware.slot, image, config)
 
-    def _start(
-        self, firmware: Selection, slot: SlotName, image: Image, config: Selection, failed_boots: int
-    ) -> RunningProgram | None:
+    def _start(self, firmware: Selection, slot: SlotName, image: Image, config: Selection) -> RunningProgram | None:
         path = self._slots[ReleaseKind.FIRMWARE, slot]
         self._boots_here += 1
         self._log.write(
@@ -123,7 +119,7 @@ class BootRom:
             process = self._spawn(path, theirs, trial=firmware.why is Why.TRIAL, config=config)
         if _comes_up(ours):
             self._log.write("booted", slot=slot)
-            return RunningProgram(process, ours, firmware, config, os.urandom(16).hex(), failed_boots)
+            return RunningProgram(process, ours, firmware, config, os.urandom(16).hex())
         self._stop(process, ours)
         self._log.write("boot_failed", slot=slot, status=process.returncode)
         return None

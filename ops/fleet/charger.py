@@ -40,8 +40,6 @@ LOG = logging.getLogger(__name__)
 
 ENROL_RETRY_MS = 2_000
 LONGEST_WAIT_MS = 3_600_000
-BOOT_LOOP = 3
-"""So many boots in a row that came to nothing are a boot loop (health metric h4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +138,7 @@ class VirtualCharger:
         def reboot() -> None:
             self._rebooting = True
 
-        line = ProgramLine(
+        return ProgramLine(
             running.control,
             clock=self._clock,
             boot_id=running.boot_id,
@@ -149,9 +147,6 @@ class VirtualCharger:
             running_config=running_config(records),
             reboot=reboot,
         )
-        if running.failed_boots >= BOOT_LOOP:
-            line.note("h4", f"{running.failed_boots} boots in a row failed")
-        return line
 
     def _enrolled(self, connections: Connections) -> bool:
         """Whether this charger is enrolled; tried once, for the server may not be there yet."""

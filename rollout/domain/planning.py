@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from otacore.errors import Misuse
 from otacore.wire import checks
 from rollout.domain.choosing import Chosen, Course, Fit, WaveRequest, choose, first_of_sites, stratum
+from rollout.domain.health import require_judged
 from rollout.domain.judge.draw import Numbered, judged_units
-from rollout.domain.judge.plan import JudgePlan
+from rollout.domain.judge.plan import CapPlan, JudgePlan, Source
 from rollout.domain.judge.planner import MOST_UNITS, PlanRefused, Supply, WaveAnswer, WaveSupply, plan_waves
 from rollout.domain.records import MAX_WAVES, PlannedCharger, Release, Wave
 
@@ -23,6 +24,7 @@ __all__ = ["CANARY_CAP", "Fit", "Layout", "LayoutRefused", "PlanRequest", "WaveR
 
 CANARY_CAP = 50
 """A first wave of more chargers than this needs two persons."""
+USUAL_ALPHA_PPM = 10_000
 _WIDER = ("make the wave smaller, or sign the release with a wider pace",)
 
 
@@ -39,6 +41,23 @@ class PlanRequest:
         if not 1 <= len(self.waves) <= MAX_WAVES:
             raise ValueError(f"1 to {MAX_WAVES} waves are allowed")
         checks.integer("most_units", self.most_units, 1)
+
+
+def danger_of(judge: JudgePlan, first_wave: int) -> str | None:
+    """Why this plan takes two persons to start, or None: it promises less than rule R2 does for everybody else (A2)."""
+    off = [metric.metric for metric in judge.metrics if metric.switched_off]
+    usual = CapPlan()
+    if first_wave > CANARY_CAP:
+        return f"the first wave has {first_wave} chargers, more than the canary cap of {CANARY_CAP}"
+    if judge.promote_unproven_after_soak:
+        return "the plan goes on without a verdict (promote_unproven_after_soak)"
+    if off:
+        return f"the plan switches off {', '.join(off)}"
+    if judge.alpha_ppm > USUAL_ALPHA_PPM:
+        return f"the plan errs in more than {USUAL_ALPHA_PPM / 10_000:g} % of rollouts (alpha_ppm {judge.alpha_ppm})"
+    if judge.cap.first > usual.first or judge.cap.price < usual.price or judge.cap.divisor < usual.divisor:
+        return "the plan exposes more chargers to failed starts than the usual cap"
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +84,9 @@ def lay_out(
 ) -> Layout | LayoutRefused:
     """Lay the waves out. `named_before`: chargers that other rollouts of this release have named already.
 
-    Raises: Misuse("plan.empty_wave" | "judge.no_waves").
+    Raises: Misuse("plan.unknown_metric" | "plan.empty_wave" | "judge.no_waves").
     """
+    require_judged(metric.metric for metric in request.judge.metrics if metric.source is not Source.SILENCE)
     fits = sorted(fleet, key=lambda fit: (fit.number, fit.device.device_id))
     course, chosen = Course(named=named_before), []
     for index, wave in enumerate(request.waves):

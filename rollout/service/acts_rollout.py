@@ -1,7 +1,7 @@
 """What persons do with a rollout: start, pause, halt, resume, roll back, promote. Each is one decision of the machine.
 
-Which of them need two persons (A2): resuming after a halt, promoting, and starting a plan with a first wave above the
-canary cap or with `promote_unproven_after_soak`.
+Which of them need two persons (A2): resuming after a halt, promoting, and starting a plan that promises less than
+usual (`planning.danger_of`).
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from rollout.domain.halt import YOUNG_MS
 from rollout.domain.machine import Event, resuming
 from rollout.domain.pace import may_open
 from rollout.domain.people import Role
-from rollout.domain.planning import CANARY_CAP
+from rollout.domain.planning import danger_of
 from rollout.domain.records import Rollout, State
 from rollout.service.acts import Act, Acted, Desk, Rule, never
 from rollout.service.decisions import carry_out
@@ -44,11 +44,7 @@ def _start_danger(tx: Transaction, act: Act, _desk: Desk) -> str | None:
     waves = tx.waves(rollout.rollout_id)
     if rollout.state is not State.PLANNED or not waves:
         return None  # the machine will refuse it
-    if waves[0].planned > CANARY_CAP:
-        return f"the first wave has {waves[0].planned} chargers, more than the canary cap of {CANARY_CAP}"
-    if plan_of(tx, rollout.rollout_id).promote_unproven_after_soak:
-        return "the plan goes on without a verdict (promote_unproven_after_soak)"
-    return None
+    return danger_of(plan_of(tx, rollout.rollout_id), waves[0].planned)
 
 
 def _pause(tx: Transaction, act: Act, desk: Desk) -> Acted:

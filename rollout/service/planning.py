@@ -106,7 +106,7 @@ class PlanningService:
     ) -> Layout | LayoutRefused:
         """Lay the rollout out, and store the plan unless it is refused or a dry run.
 
-        Raises: Misuse("rollout.unknown" | "rollout.no_such_transition" | "plan.empty_wave" | "judge.no_waves").
+        Raises: Misuse("rollout.unknown" | "rollout.no_such_transition"), and as `lay_out`.
         """
         require_role(actor, Role.ENGINEER)
         now_ms = self._clock.now_ms()

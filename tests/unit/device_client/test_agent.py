@@ -343,6 +343,20 @@ def test_health_events_leave_once_with_their_age() -> None:
     assert event.ago_ms <= made.clock.monotonic_ms() - waited_from_ms + 10_000
 
 
+def test_a_charger_that_boots_in_vain_says_so_when_it_is_up() -> None:
+    """The judge waits for an event that only the agent can tell: the program was dead when it happened."""
+    made = bench()
+    for _ in range(4):
+        made.boot_rom()
+    run(made, agent_on(made), rounds=5)
+    told = [event for report in made.server.reports for event in report.events]
+    assert [(event.metric, event.detail) for event in told] == [("h4", "3 boots in a row failed")]
+    made.boot_rom()
+    run(made, agent_on(made), rounds=5)
+    assert made.server.reports[-1].boot_id != made.server.reports[0].boot_id
+    assert not made.server.reports[-1].events, "the tries were given back meanwhile"
+
+
 def test_a_report_is_sent_again_byte_for_byte_until_it_is_stored() -> None:
     """A lost answer makes a clone of an honest charger."""
     made = bench()

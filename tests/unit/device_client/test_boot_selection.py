@@ -14,6 +14,7 @@ from device_client.domain.boot import (
     boot,
     decode_record,
     encode_record,
+    failed_boots,
     select,
 )
 from device_client.domain.slots import (
@@ -26,6 +27,8 @@ from device_client.domain.slots import (
     TrialKind,
     armed,
     factory_pair,
+    refilled,
+    trial_failed,
     verified,
 )
 from otacore.errors import Refused
@@ -129,6 +132,25 @@ def test_trial_has_three_boots_then_the_old_slot() -> None:
     assert booted == [B, B, B, A, A]
     assert pair.slot(B).status is SlotStatus.INVALID
     assert pair.failed_trial == trial(B)
+
+
+def test_boots_that_came_to_nothing_are_counted_until_an_agent_is_well() -> None:
+    """A charger that restarts all day would be told as healthy; or one whose release was merely given up as looping."""
+    kind = ReleaseKind.FIRMWARE
+    pair = select(factory_pair(image("a"), kind)).pair
+    assert failed_boots(pair, kind) == 0
+    for failed in (1, 2, 3, 4, 5, 6, 7):
+        pair = select(pair).pair
+        assert failed_boots(pair, kind) == min(failed, 5), "the counter of tries ends there"
+    pair = refilled(pair, A, kind)
+    assert failed_boots(pair, kind) == 0
+    pair = armed(verified(pair, B, image("b")), trial(B), kind)
+    assert failed_boots(select(pair).pair, kind) == 0
+    assert failed_boots(trial_failed(select(pair).pair), kind) == 0, "given up by its agent in its first boot"
+    for _ in range(4):
+        pair = select(pair).pair
+    assert pair.booted is A
+    assert failed_boots(pair, kind) == 3
 
 
 def test_a_recovery_that_fails_leaves_the_old_slot_as_it_was() -> None:
