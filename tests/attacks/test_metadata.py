@@ -276,18 +276,31 @@ def test_a_substituted_image_is_refused(world: SignedWorld, mirror: Served, char
         charger.read(IMAGE, limit_bytes=1000)
 
 
-def test_any_flipped_byte_of_any_metadata_file_ends_in_an_answer(
+def test_any_flipped_byte_of_any_metadata_file_is_refused_or_never_read(
     world: SignedWorld, mirror: Served, charger: TrustedRepository
 ) -> None:
     """Otherwise some damage would pass, or crash the client with an error that nobody expects."""
     names = [name for name in mirror.files if name.startswith("metadata/") and not name.endswith("1.root.json")]
     newest = {name: mirror.files[name] for name in names}
+    read = _read_by_a_fresh_charger(world, mirror) & newest.keys()
+    assert len(read) == 4, "timestamp, snapshot, targets and the role of the image"
     for name, data in newest.items():
         for position in range(0, len(data), max(1, len(data) // 12)):
             mirror.files[name] = data[:position] + bytes([data[position] ^ 0x11]) + data[position + 1 :]
             fresh = world.client(f"fresh-{name.replace('/', '-')}-{position}", fetch=mirror)
-            assert _outcome(world, fresh) in {"seen", "trust"}
+            assert _outcome(world, fresh) == ("trust" if name in read else "seen"), (name, position)
         mirror.files[name] = data
+
+
+def _read_by_a_fresh_charger(world: SignedWorld, mirror: Served) -> set[str]:
+    asked = set()
+
+    def fetch(url: str, *, limit_bytes: int) -> bytes | None:
+        asked.add(url.removeprefix("repository:/"))
+        return mirror(url, limit_bytes=limit_bytes)
+
+    assert _outcome(world, world.client("reader", fetch=fetch)) == "seen"
+    return asked
 
 
 def _outcome(world: SignedWorld, charger: TrustedRepository) -> str:
