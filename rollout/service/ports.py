@@ -43,6 +43,8 @@ from rollout.domain.records import (
     Wave,
 )
 
+MAX_HARD_EVENTS = 16
+
 
 class FleetRows(Protocol):
     """Sites and chargers: registered facts, attested state, liveness."""
@@ -136,7 +138,11 @@ class RolloutRows(Protocol):
 
     def add_counter(self, rollout_id: str, *, wave: int, name: str, delta: int) -> None: ...
     def hard_events(self, rollout_id: str) -> tuple[HardEvent, ...]:
-        """Oldest first; the first 16."""
+        """Oldest first; at most `MAX_HARD_EVENTS`.
+
+        Chosen from the newest back, and each site's newest before any site's second: what halts is that there are two
+        sites, and no number of trips on one of them may hide the other.
+        """
         ...
 
     def put_hard_event(self, event: HardEvent) -> None: ...

@@ -266,4 +266,5 @@ def test_every_query_is_answered_through_an_index(engine: Engine, query: Prepare
         raw.execute(f"EXPLAIN QUERY PLAN {query.sql}", query.filled({**values, "states": "[]", "stages": "[]"}))
         steps = [row[3] for row in raw.fetchall()]
     scanned = {step.split()[1] for step in steps if step.startswith("SCAN") and "INDEX" not in step}
-    assert scanned - SMALL - {"json_each", "anon_1"} == set(), steps
+    made_here = {step.removeprefix("CO-ROUTINE ") for step in steps if step.startswith("CO-ROUTINE")}
+    assert scanned - SMALL - {"json_each", "anon_1"} - made_here == set(), steps

@@ -1,9 +1,7 @@
 """What every store of the rollout room does: the one in memory and the one in SQL pass the same suite."""
 
-import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -12,10 +10,6 @@ import pytest
 from otacore.errors import Conflict, Misuse
 from otacore.wire.permit import Purpose
 from otacore.wire.release import ReleaseKind
-from rollout.adapters.memory import MemoryStore
-from rollout.adapters.sql import schema
-from rollout.adapters.sql.engine import open_engine
-from rollout.adapters.sql.store import SqlStore
 from rollout.domain.records import PermitStatus, Stage, State
 from rollout.service.ports import Store, Transaction
 from tests.fakes import rollout_rows as rows
@@ -23,28 +17,6 @@ from tests.fakes.rollout_world import judge_draft
 
 Writes = Callable[[Transaction], object]
 Reads = Callable[[Transaction], object]
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Migrated once; every test takes a copy."""
-    file = tmp_path_factory.mktemp("store") / "empty.db"
-    engine = open_engine(f"sqlite:///{file}")
-    schema.upgrade(engine)
-    engine.dispose()
-    return file
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, empty_database: Path, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    file = tmp_path / "rollout.db"
-    shutil.copy(empty_database, file)
-    engine = open_engine(f"sqlite:///{file}")
-    yield SqlStore(engine)
-    engine.dispose()
 
 
 def write(store: Store, *writes: Writes) -> None:

@@ -1,5 +1,6 @@
 """Queries over releases, rollouts with waves and plans, publications to come, counters, verdicts."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
@@ -16,8 +17,7 @@ from rollout.domain.records import (
     StoredVerdict,
     Wave,
 )
-
-MAX_HARD_EVENTS = 16
+from rollout.service.ports import MAX_HARD_EVENTS
 
 
 class RolloutRows(Rows):
@@ -102,7 +102,16 @@ class RolloutRows(Rows):
         self._view.count((wave, name), delta, "counters", rollout_id)
 
     def hard_events(self, rollout_id: str) -> tuple[HardEvent, ...]:
-        return (self._view.row("hard_events", rollout_id) or ())[:MAX_HARD_EVENTS]
+        newest: tuple[HardEvent, ...] = (self._view.row("hard_events", rollout_id) or ())[::-1]
+        of_site = Counter[str]()
+        ranked = []
+        for event in newest:
+            of_site[event.site_id] += 1
+            ranked.append((of_site[event.site_id], event))
+        ranked.sort(key=lambda one: one[0])
+        told = [event for _, event in ranked[:MAX_HARD_EVENTS]][::-1]
+        told.sort(key=lambda event: event.at_ms)
+        return tuple(told)
 
     def put_hard_event(self, event: HardEvent) -> None:
         where = ("hard_events", event.rollout_id)

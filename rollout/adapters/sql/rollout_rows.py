@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 
-from sqlalchemy import BindParameter, bindparam, delete, select, update
+from sqlalchemy import BindParameter, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from otacore.errors import Broken, Conflict, Refused
@@ -21,9 +21,9 @@ from rollout.domain.records import (
     StoredVerdict,
     Wave,
 )
+from rollout.service.ports import MAX_HARD_EVENTS
 
 MAX_ROLLOUTS_OF_RELEASE = 1000
-MAX_HARD_EVENTS = 16
 
 _RELEASES = RowMap(Release, tables.ReleaseRow)
 _ROLLOUTS = RowMap(Rollout, tables.RolloutRow)
@@ -74,8 +74,20 @@ _COUNT = Prepared(
     )
 )
 _event = _HARD_EVENTS.table.c
+_newest = (_event.at_ms.desc(), _event.entry.desc())
+_ranked = (
+    select(
+        *_HARD_EVENTS.columns,
+        _event.entry,
+        func.row_number().over(partition_by=_event.site_id, order_by=_newest).label("of_its_site"),
+    )
+    .where(_event.rollout_id == _of_rollout)
+    .subquery("ranked")
+)
 _EVENTS_OF = Prepared(
-    _HARD_EVENTS.select(_event.rollout_id == _of_rollout).order_by(_event.at_ms, _event.entry).limit(MAX_HARD_EVENTS)
+    select(*[_ranked.c[name] for name in _HARD_EVENTS.names])
+    .order_by(_ranked.c.of_its_site, _ranked.c.at_ms.desc(), _ranked.c.entry.desc())
+    .limit(MAX_HARD_EVENTS)
 )
 _PUT_EVENT = Prepared(insert(_HARD_EVENTS.table).values({name: bindparam(name) for name in _HARD_EVENTS.names}))
 _VERDICTS_OF = Prepared(_VERDICTS.select(_VERDICTS.table.c.rollout_id == _of_rollout).order_by(_VERDICTS.table.c.epoch))
@@ -158,7 +170,10 @@ class SqlRolloutRows(Rows):
         self._write(_COUNT, {"rollout_id": rollout_id, "wave": wave, "name": name, "value": delta})
 
     def hard_events(self, rollout_id: str) -> tuple[HardEvent, ...]:
-        return self._many(_HARD_EVENTS, _EVENTS_OF, {"of_rollout": rollout_id})
+        newest_first = self._many(_HARD_EVENTS, _EVENTS_OF, {"of_rollout": rollout_id})
+        told = list(newest_first[::-1])
+        told.sort(key=lambda event: event.at_ms)
+        return tuple(told)
 
     def put_hard_event(self, event: HardEvent) -> None:
         self._write(_PUT_EVENT, _HARD_EVENTS.values(event))

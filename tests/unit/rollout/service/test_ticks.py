@@ -7,12 +7,13 @@ import pytest
 
 from rollout.adapters.memory import CommitPoint, MemoryStore
 from rollout.domain.planning import WaveRequest
-from rollout.domain.records import Stage, State
+from rollout.domain.records import HardEvent, Stage, State
+from rollout.service.acts import AwaitingApproval
 from rollout.service.controller import ControllerService
 from rollout.service.deadlines import DEADLINES_AT_ONCE, take_deadlines
 from rollout.service.participations import put_participation
 from tests.fakes.rollout_rows import DUE, PARTICIPATION
-from tests.fakes.rollout_world import ANNA, World, judge_draft
+from tests.fakes.rollout_world import ANNA, BERT, World, judge_draft
 
 WAVES = (
     WaveRequest(chargers=4, one_per_site=True, soak_s=20),
@@ -200,3 +201,23 @@ def test_deadlines_are_taken_in_bounded_bites_until_none_is_left() -> None:
     assert bites == [DEADLINES_AT_ONCE, DEADLINES_AT_ONCE, 1, 0]
     with store.reading() as tx:
         assert tx.counters("r-1")[1, Stage.SILENT.value] == count
+
+
+def test_trips_halt_again_and_again_however_many_there_were_before() -> None:
+    """R2: a rollout that was resumed often enough would go on whatever tripped from then on."""
+    world = _world()
+    with world.store.reading() as tx:
+        chargers = [device for site in range(8) for device in tx.devices_of_site(f"site-{site:02}")]
+    for first, second in zip(chargers[:12], chargers[12:], strict=True):
+        assert world.rollout(ROLLOUT).state is State.RUNNING
+        world.clock.advance(1_000)
+        with world.store.transaction() as tx:
+            for device in (first, second):
+                event = HardEvent(ROLLOUT, device.device_id, device.site_id, "ground_fault", world.clock.now_ms())
+                tx.put_hard_event(event)
+        world.controller.tick()
+        assert world.rollout(ROLLOUT).state is State.HALTED
+        world.clock.advance(1_000)
+        asked = world.operator.resume(ANNA, ROLLOUT, reason="looked at")
+        assert isinstance(asked, AwaitingApproval)
+        world.operator.approve(BERT, asked.approval.approval_id)
