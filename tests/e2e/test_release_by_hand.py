@@ -109,6 +109,21 @@ def test_a_release_goes_from_a_file_to_a_client_by_two_signatures(desk: Desk) ->
     desk.does("repository check --repository ~/repository --keys ~/keys")
 
 
+def test_an_unsigned_bundle_is_not_published(desk: Desk) -> None:
+    """Otherwise whoever reaches the repository host publishes without asking a holder."""
+    assert _stage(desk)[0] == 0
+    before = _files(desk.home / "repository")
+    assert desk.types(PUBLISH.format("staged")) == (
+        1,
+        f"signer.threshold_unmet: firmware-{PRODUCT} has 0 of 2 signatures: let another holder sign\n",
+    )
+    assert _files(desk.home / "repository") == before
+
+
+def _files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 @pytest.mark.needs("firmware-file")
 def test_third_party_firmware_comes_out_byte_for_byte(desk: Desk, firmware_file: Path) -> None:
     """Otherwise real images, larger than memory buffers and of any content, would not survive."""
