@@ -25,6 +25,9 @@ from otacore.errors import Broken, Unavailable
 MAX_FILE_BYTES = 64 * 1024 * 1024
 """Largest file that `read` takes into memory."""
 
+COPY_SUFFIXES = (".a", ".b")
+"""Of the two files of a record."""
+
 _MAGIC = b"TGR1"
 _HEADER = struct.Struct(">4sQI32s")
 
@@ -219,7 +222,7 @@ class TwoCopyRecord:
     def __init__(self, storage: Storage, directory: Path, name: str) -> None:
         self._storage = storage
         self._directory = directory
-        self._paths = (directory / f"{name}.a", directory / f"{name}.b")
+        self._paths = tuple(directory / f"{name}{suffix}" for suffix in COPY_SUFFIXES)
 
     def load(self) -> bytes | None:
         """The value saved last; None when none ever was. Raises: Broken("record.damaged") when no copy can be read."""

@@ -109,7 +109,7 @@ def open_catalogue(settings: Settings, *, clock: Clock, name: str) -> TrustCatal
         factory_root=_read_root(settings.factory_root),
         metadata_url=settings.metadata_url,
         targets_url=settings.targets_url,
-        fetch=HttpFetch(),
+        fetch=HttpFetch(clock),
     )
     return TrustCatalogue(trusted=trusted, clock=clock)
 

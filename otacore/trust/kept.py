@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 
-from otacore.durable import Storage, TwoCopyRecord
+from otacore.durable import COPY_SUFFIXES, Storage, TwoCopyRecord
 from otacore.errors import Broken, Refused
 from otacore.ids import MAX_INTEGER
 
@@ -33,8 +33,11 @@ class KeptState:
 
     def roles(self) -> dict[str, bytes]:
         """Every kept file by role. Raises: Broken when both copies of one are damaged."""
-        names = [name for name in self._storage.names(self._directory) if name.startswith(_ROLE) and name[-2:] == ".a"]
-        loaded = {unquote(name[len(_ROLE) : -2]): self._record(name[:-2]).load() for name in names[:MAX_KEPT_ROLES]}
+        files = [name for name in self._storage.names(self._directory) if name.startswith(_ROLE)]
+        names = sorted({name[:-2] for name in files if name[-2:] in COPY_SUFFIXES})
+        if len(names) > MAX_KEPT_ROLES:
+            raise Broken("trust.store_damaged", f"{len(names)} roles are kept, more than any repository has")
+        loaded = {unquote(name[len(_ROLE) :]): self._record(name).load() for name in names}
         return {role: data for role, data in loaded.items() if data is not None}
 
     def keep(self, role: str, data: bytes) -> None:

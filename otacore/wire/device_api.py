@@ -49,6 +49,13 @@ class EnrolReply:
     hardware: str
     poll_after_s: int
 
+    def __post_init__(self) -> None:
+        checks.device_id(self.device_id)
+        checks.text("bearer_token", self.bearer_token, 200)
+        checks.slug("product", self.product)
+        checks.slug("hardware", self.hardware)
+        checks.integer("poll_after_s", self.poll_after_s, 1, 86_400)
+
 
 @dataclass(frozen=True, slots=True)
 class PollRequest:
@@ -97,6 +104,10 @@ class PollReply:
         checks.text("reason", self.reason, 100)
         checks.integer("poll_after_s", self.poll_after_s, 1, 86_400)
         checks.integer("epoch", self.epoch)
+        if self.rollout_id is not None:
+            checks.slug("rollout_id", self.rollout_id)
+        if self.release_digest is not None:
+            checks.digest("release_digest", self.release_digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +130,7 @@ class ReportReply:
     counter: int
     accepted: bool
     reason: str
+
+    def __post_init__(self) -> None:
+        checks.integer("counter", self.counter)
+        checks.text("reason", self.reason, 100)

@@ -6,7 +6,8 @@ rollouts: a revoked release is found, and its digest stands among the facts.
 Rules:
 1. Only what `otacore.trust` verified is answered, and every part of a release is a target of its manifest's own role.
 2. The facts of a product are exchanged whole, after stop list, floor and revocations were all verified in one refresh.
-3. A failed refresh leaves the facts as they were: they only say what permits name as the newest known.
+3. A failed refresh leaves the facts as they were: they only say what permits name as the newest known. One product
+   whose role expired or whose files do not verify keeps its old facts; the others go on.
 """
 
 import threading
@@ -61,7 +62,9 @@ class TrustCatalogue:
         with self._turn:
             self._trusted.refresh(now_ms=self._clock.now_ms())  # what was just published was not there before
             release = self._read_release(path, product=product, kind=kind, version=version)
-            self._load_facts({product})
+            failed = self._load_facts({product})
+            if product in failed:
+                raise failed[product]
             self._releases[product, kind, version] = release
         return release
 
@@ -75,22 +78,28 @@ class TrustCatalogue:
     def refresh(self, products: Iterable[str]) -> None:
         """Verify the repository anew, for these products and all that were asked for before.
 
-        Raises: Unavailable("trust.unreachable"), Refused("trust.…"), Broken.
+        Raises: Unavailable("trust.unreachable"), Refused("trust.…"), Broken. What is wrong with one product is logged.
         """
         with self._turn:
             self._trusted.refresh(now_ms=self._clock.now_ms())
-            self._load_facts(products)
+            for product, error in self._load_facts(products).items():
+                _log.warning("product_not_verified", product=product, code=error.code, hint=error.hint)
 
-    def _load_facts(self, products: Iterable[str]) -> None:
+    def _load_facts(self, products: Iterable[str]) -> dict[str, Refused]:
+        """Take over what verifies; gives what was wrong with the products that do not."""
         wanted = self._products | {require_slug("product", product) for product in products}
         if len(wanted) > MAX_PRODUCTS:
             raise Refused("catalogue.too_many_products", f"at most {MAX_PRODUCTS} products are followed")
         root_version = self._trusted.root_version
         stop = decode(StopList, self._read(STOP_PATH, role=CAMPAIGN_ROLE), limit_bytes=MAX_LIST_BYTES)
-        self._facts = {
-            product: self._product_facts(product, root_version=root_version, stop=stop) for product in sorted(wanted)
-        }
-        self._products = wanted
+        facts, failed = dict(self._facts), dict[str, Refused]()
+        for product in sorted(wanted):
+            try:
+                facts[product] = self._product_facts(product, root_version=root_version, stop=stop)
+            except Refused as error:
+                failed[product] = error
+        self._facts, self._products = facts, wanted & facts.keys()
+        return failed
 
     def _product_facts(self, product: str, *, root_version: int, stop: StopList) -> RepositoryFacts:
         role = firmware_role(product)

@@ -84,8 +84,10 @@ def lay_out(
 ) -> Layout | LayoutRefused:
     """Lay the waves out. `named_before`: chargers that other rollouts of this release have named already.
 
-    Raises: Misuse("plan.unknown_metric" | "plan.empty_wave" | "judge.no_waves").
+    Raises: Misuse("plan.no_feed" | "plan.unknown_metric" | "plan.empty_wave" | "judge.no_waves").
     """
+    if any(metric.source is Source.FEED for metric in request.judge.metrics):
+        raise Misuse("plan.no_feed", "no feed is connected here: judge what chargers report, or silence")
     require_judged(metric.metric for metric in request.judge.metrics if metric.source is not Source.SILENCE)
     fits = sorted(fleet, key=lambda fit: (fit.number, fit.device.device_id))
     course, chosen = Course(named=named_before), []

@@ -50,7 +50,9 @@ class ControlDraw:
                 busy_sites=busy,
                 own_site_controls=plan.own_site_controls,
             )
-            unfit = [one.device_id for one in drawn.controls if not self._still_fits(tx, offering, one, now_ms)]
+            unfit = [
+                one.device_id for one in drawn.controls if not self._still_fits(tx, offering, treated, one, now_ms)
+            ]
             if not unfit:
                 return drawn.controls
             for device_id in unfit:
@@ -64,7 +66,9 @@ class ControlDraw:
             if may_serve(offering, charger, presence, now_ms=now_ms, poll_ms=self._poll_ms):
                 yield Candidate(charger.device.device_id, charger.device.site_id)
 
-    def _still_fits(self, tx: Transaction, offering: Offering, candidate: Candidate, now_ms: int) -> bool:
+    def _still_fits(
+        self, tx: Transaction, offering: Offering, treated: Charger, candidate: Candidate, now_ms: int
+    ) -> bool:
         device = tx.device(candidate.device_id)
         number = self._view.number_of(candidate.device_id)
         if device is None or number is None:
@@ -73,7 +77,9 @@ class ControlDraw:
         named = {candidate.device_id: planned.wave} if planned is not None and planned.is_named else {}
         fresh = replace(offering, named=named)
         presence = self._view.presence(number)
-        return may_serve(fresh, charger_of(tx, device), presence, now_ms=now_ms, poll_ms=self._poll_ms)
+        charger = charger_of(tx, device)
+        alike = stratum(charger.device, charger.site) == stratum(treated.device, treated.site)
+        return alike and may_serve(fresh, charger, presence, now_ms=now_ms, poll_ms=self._poll_ms)
 
 
 def _busy_sites(tx: Transaction, rollout_id: str, *, entered_after_ms: int) -> frozenset[str]:
@@ -84,7 +90,7 @@ def _busy_sites(tx: Transaction, rollout_id: str, *, entered_after_ms: int) -> f
 def _sample(numbers: Sequence[int], salt: str, block_number: int) -> Iterator[int]:
     """All of a small stratum; of a large one the same number of keyed places, without repetition."""
     if len(numbers) <= LOOKED_THROUGH_WHOLE:
-        yield from numbers
+        yield from tuple(numbers)
         return
     seen: set[int] = set()
     for turn in range(SAMPLED):
@@ -92,4 +98,4 @@ def _sample(numbers: Sequence[int], salt: str, block_number: int) -> Iterator[in
         index = int.from_bytes(lot[:8], "big") % len(numbers)
         if index not in seen:
             seen.add(index)
-            yield numbers[index]
+            yield from numbers[index : index + 1]  # another thread may have made it shorter

@@ -22,7 +22,7 @@ from rollout.domain.planning import stratum
 from rollout.domain.presence import Presence
 from rollout.domain.records import Duty, Participation, Place, Rollout, State, Wave
 from rollout.service.ports import Changes, Store, Transaction
-from rollout.service.snapshot import release_of, require_rollout, site_of, work_of
+from rollout.service.snapshot import release_of, require_rollout, work_of
 
 PAGE = 1000
 CHANGES_AT_ONCE = 1000
@@ -63,6 +63,7 @@ class FleetView:
         self._numbers: dict[str, int] = {}
         self._sites: dict[str, Site] = {}
         self._of_site: dict[str, tuple[Device, ...]] = {}
+        self._stratum: dict[int, str] = {}
         self._of_stratum: defaultdict[str, list[int]] = defaultdict(list)
         self._presence: dict[int, Presence] = {}
         self._rollouts: dict[str, OpenRollout] = {}
@@ -208,6 +209,18 @@ class FleetView:
             raise Broken("site.missing", f"site {site_id} is gone from the store")
         self._sites[site_id] = site
         self._of_site[site_id] = tx.devices_of_site(site_id)
+        for device in self._of_site[site_id]:
+            if device.number in self._stratum:
+                self._compare_within(device, site)  # the site's class may have changed
+
+    def _compare_within(self, device: Device, site: Site) -> None:
+        name, before = stratum(device, site), self._stratum.get(device.number)
+        if name == before:
+            return
+        if before is not None:
+            self._of_stratum[before].remove(device.number)
+        self._of_stratum[name].append(device.number)
+        self._stratum[device.number] = name
 
     def _sit_down(self, tx: Transaction, device: Device) -> None:
         participations = tuple(work.participation for work in work_of(tx, device.device_id))
@@ -227,14 +240,13 @@ class FleetView:
             self._seats[device.number] = seat
             if before == device:
                 return
-            self._of_stratum[stratum(before, self._sites[before.site_id])].remove(device.number)
             self._put_site(tx, before.site_id)
         else:
             self._fill_up_to(tx, device.number)
             self._seats.append(seat)
             self._numbers[device.device_id] = device.number
         self._put_site(tx, device.site_id)
-        self._of_stratum[stratum(device, site_of(tx, device))].append(device.number)
+        self._compare_within(device, self._sites[device.site_id])
 
     def _fill_up_to(self, tx: Transaction, number: int) -> None:
         # Changes name chargers in the order in which they were last touched, not in that of their numbers.

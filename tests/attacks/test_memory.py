@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -65,16 +66,19 @@ def test_a_deleted_cache_opens_no_rollback(world: SignedWorld) -> None:
     assert _sees(world, _charger(world, Served(world.memory)), NEW)
 
 
+@pytest.mark.parametrize("harm", [SimDisk.damage, SimDisk.remove])
 @pytest.mark.parametrize("suffix", [".a", ".b"])
-def test_one_damaged_copy_of_any_kept_file_costs_nothing(world: SignedWorld, suffix: str) -> None:
-    """Otherwise one bad cell would lower a floor, or stop updates for good."""
+def test_one_lost_copy_of_any_kept_file_costs_nothing(
+    world: SignedWorld, suffix: str, harm: Callable[[SimDisk, Path], None]
+) -> None:
+    """Otherwise one bad cell, or one file that a disk check took, would lower a floor, or stop updates for good."""
     old = Served(world.memory)
     world.release("1.2.0")
     disk = SimDisk()
     assert _sees(world, _charger(world, Served(world.memory), disk), NEW)
     for path in disk.files():
         if path.name.endswith(suffix):
-            disk.damage(path)
+            harm(disk, path)
             with pytest.raises(Refused, match=r"trust\.rollback"):
                 _charger(world, old, disk).refresh(now_ms=world.clock.now_ms())
             assert _sees(world, _charger(world, Served(world.memory), disk), NEW)

@@ -9,7 +9,7 @@ import pytest
 from ops.world import World, make_world
 from otacore.clock import SystemClock
 from otacore.errors import Refused, Unavailable
-from otacore.trust import TrustedRepository
+from otacore.trust import TrustedRepository, VerifiedTarget
 from otacore.wire.codec import decode, encode
 from otacore.wire.release import EMERGENCY_PACE, ReleaseKind, ReleaseManifest
 from repository.service.checking import METADATA_URL, TARGETS_URL, StoreFetch
@@ -122,6 +122,40 @@ def test_facts_follow_stops_revocations_and_floors(world: World, catalogue: Trus
     assert after.revoked_serial > before.revoked_serial
     assert after.floor_serial > before.floor_serial
     assert after.root_version == before.root_version
+
+
+class OldLineExpired(TrustedRepository):
+    """The real one, in whose answers one product's role has expired."""
+
+    expired = False
+
+    def target(self, path: str) -> VerifiedTarget:
+        if self.expired and PRODUCT in path:
+            raise Refused("trust.expired", f"firmware-{PRODUCT} is expired: sign it again")
+        return super().target(path)
+
+
+def test_one_products_expired_role_holds_up_no_other_product(tmp_path: Path) -> None:
+    """A line that is no longer sold would stop every rollout, every permit and every new stop, a year later."""
+    world = make_world(
+        tmp_path / "world", passphrase="a passphrase of tests", clock=SystemClock(), products=(PRODUCT, "new-line")
+    )
+    trusted = OldLineExpired(
+        directory=tmp_path / "catalogue",
+        factory_root=world.factory_root,
+        metadata_url=METADATA_URL,
+        targets_url=TARGETS_URL,
+        fetch=StoreFetch(world.room.store, {}),
+    )
+    catalogue = TrustCatalogue(trusted=trusted, clock=SystemClock())
+    catalogue.refresh([PRODUCT])
+    before = catalogue.facts(PRODUCT)
+    trusted.expired = True
+    catalogue.refresh([PRODUCT, "new-line"])
+    assert catalogue.facts("new-line").stop_serial == before.stop_serial
+    assert catalogue.facts(PRODUCT) == before
+    with pytest.raises(Refused, match=r"trust\.expired"):
+        _find(catalogue, "1.0.0")
 
 
 def test_a_repository_that_does_not_answer_leaves_the_facts_as_they_were(world: World, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from otacore.wire.release import ReleaseKind
 from otacore.wire.report import Fact
 from rollout.domain.audit import verify
 from rollout.domain.fleet import Quarantine, Site
-from rollout.domain.judge.plan import CapPlan
+from rollout.domain.judge.plan import CapPlan, MetricPlan, Source
 from rollout.domain.offer import Refusal
 from rollout.domain.people import Principal, Role
 from rollout.domain.planning import LayoutRefused, PlanRequest, WaveRequest
@@ -143,14 +143,22 @@ def test_a_plan_that_promises_less_takes_two_persons(weaker: dict[str, Any], tol
     assert isinstance(world.operator.start(ANNA, "r-1", reason="as ever"), Acted)
 
 
-def test_a_metric_that_nobody_reports_is_refused(world: World) -> None:
+@pytest.mark.parametrize(
+    ("metric", "code", "told"),
+    [
+        (replace(H7, metric="h70"), "plan.unknown_metric", "h7,"),
+        (replace(H7, source=Source.FEED), "plan.no_feed", "report"),
+    ],
+    ids=["mistyped", "without a feed"],
+)
+def test_a_metric_that_nobody_reports_is_refused(world: World, metric: MetricPlan, code: str, told: str) -> None:
     """R2, no data is never a pass: a mistyped name would never fail, and its release would be called proven."""
     world.operator.create(ANNA, CREATION)
-    mistyped = replace(judge_draft(promote_unproven=True), metrics=(replace(H7, metric="h70"),))
+    mistyped = replace(judge_draft(promote_unproven=True), metrics=(metric,))
     with pytest.raises(Misuse) as refused:
         world.operator.plan(ANNA, "r-1", PlanRequest(SMALL, mistyped))
-    assert refused.value.code == "plan.unknown_metric"
-    assert "h7," in refused.value.hint
+    assert refused.value.code == code
+    assert told in refused.value.hint
     assert world.rollout("r-1").state is State.DRAFT
 
 
