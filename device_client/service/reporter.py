@@ -5,11 +5,11 @@ report is sent, and that it is durable before, is the machine's (`device_client.
 
 Rules:
 1. Health events leave with the first report made after them; how long ago they were is said as of that moment.
-2. A report that the server cannot read is given up after some tries: it must not stand in the way of later ones.
+2. A safety trip or a boot loop waits for no other news: it makes a report due at once, and then at most one a minute.
+3. A report that the server cannot read is given up after some tries: it must not stand in the way of later ones.
 """
 
 import logging
-from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +29,10 @@ from otacore.wire.report import MAX_EVENTS, HealthEvent, Report
 LOG = logging.getLogger(__name__)
 
 MAX_REFUSALS: Final = 3
+URGENT: Final = frozenset({"h4", "h5"})
+"""Boot loop and safety trip: a person or the judge must hear of them now, not when the server next asks."""
+URGENT_EVERY_MS: Final = 60_000
+"""A contact that chatters makes one report at once, and then one a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +50,27 @@ class Reporter:
         self._performer = performer
         self._pacing = pacing
         self._seed = seed
-        self._events: deque[_Event] = deque(maxlen=MAX_EVENTS)
+        self._events: list[_Event] = []
         self._measured: dict[tuple[ReleaseKind, SlotName, str], str | None] = {}
         self._setbacks = 0
         self._refusals = 0
         self.wanted = False
         """The poll asked for a report."""
         self.not_before_ms = 0
+        self._urgent_from_ms = 0
 
     def hear(self, events: tuple[HealthEvent, ...], *, at_ms: int) -> None:
-        """Keep what the charger program told; the oldest goes first when there is no room."""
-        self._events.extend(_Event(event.metric, at_ms - event.ago_ms, event.detail) for event in events)
+        """Keep what the charger program told. No room: the oldest that is not urgent goes, else the oldest."""
+        for event in events:
+            if len(self._events) == MAX_EVENTS:
+                ordinary = (index for index, held in enumerate(self._events) if held.metric not in URGENT)
+                del self._events[next(ordinary, 0)]
+            self._events.append(_Event(event.metric, at_ms - event.ago_ms, event.detail))
 
     def due(self, state: AgentState, look: Surroundings | None, *, at_ms: int) -> on.ReportDue | None:
         """The news that a report is due, or None when none waits or the last failure is too young."""
-        waits = state.journal.unsent is not None or bool(state.journal.notices) or self.wanted
+        wanted = self.wanted or self._is_urgent(at_ms)
+        waits = state.journal.unsent is not None or bool(state.journal.notices) or wanted
         if not waits or at_ms < self.not_before_ms:
             return None
         return on.ReportDue(
@@ -71,11 +81,13 @@ class Reporter:
             events=tuple(
                 HealthEvent(event.metric, max(0, at_ms - event.at_ms), event.detail) for event in self._events
             ),
-            wanted=self.wanted,
+            wanted=wanted,
         )
 
-    def made(self) -> None:
+    def made(self, *, at_ms: int) -> None:
         """A new report was made and is durable: it holds the events, and it is the report that was wanted."""
+        if self._is_urgent(at_ms):
+            self._urgent_from_ms = at_ms + URGENT_EVERY_MS
         self._events.clear()
         self.wanted = False
 
@@ -104,6 +116,9 @@ class Reporter:
         LOG.error("report_given_up counter=%d", report.counter)
         self._refusals = 0
         return on.ReportStored(at_ms, report.counter)
+
+    def _is_urgent(self, at_ms: int) -> bool:
+        return at_ms >= self._urgent_from_ms and any(event.metric in URGENT for event in self._events)
 
     def _measure(self, state: AgentState, kind: ReleaseKind) -> str | None:
         pair = state.pair(kind)

@@ -26,6 +26,7 @@ from device_client.domain.events import (
     Tick,
 )
 from device_client.domain.state import Stage
+from device_client.service.reporter import URGENT
 from ops.simulation.releases import Built, Nature
 from otacore.ids import RolloutId
 from otacore.wire.device_api import Answer, PollReply, PollRequest, ReportReply
@@ -166,6 +167,9 @@ class Habits:
         self.happened.append(Happened(metric, self._world.engine.now_ms, detail))
         del self.happened[:-MAX_EVENTS]
         self._charger.note(f"{metric}: {detail}")
+        if metric in URGENT:
+            self._is_report_wanted = True
+            self.look_for_reports()
 
     # --- health -----------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from otacore.errors import Broken, Conflict, Misuse, OtaError, Refused, Unavaila
 from otacore.wire.device_api import Answer, PollReply
 from otacore.wire.policy import Floor
 from otacore.wire.release import ReleaseKind
-from otacore.wire.report import UNMEASURED, Fact, HealthEvent
+from otacore.wire.report import MAX_EVENTS, UNMEASURED, Fact, HealthEvent
 from tests.fakes.hand_clock import HandClock
 from tests.fakes.paper_ports import PaperBench, bench
 from tests.fakes.paper_world import LIMITS, SERVER_TIME_MS
@@ -330,7 +330,7 @@ def test_health_events_leave_once_with_their_age() -> None:
     made.boot_rom()
     nothing(made, report_wanted=False)
     agent = run(made, agent_on(made), rounds=5)
-    made.program.events.append(HealthEvent("h5", 400, "session failed"))
+    made.program.events.append(HealthEvent("h7", 400, "session failed"))
     agent = run(made, agent, rounds=3)
     waited_from_ms = made.clock.monotonic_ms()
     nothing(made, report_wanted=True)
@@ -338,9 +338,63 @@ def test_health_events_leave_once_with_their_age() -> None:
     told = [report for report in made.server.reports if report.events]
     assert len(told) == 1
     (event,) = told[0].events
-    assert event.metric == "h5"
+    assert event.metric == "h7"
     assert event.ago_ms >= 400
     assert event.ago_ms <= made.clock.monotonic_ms() - waited_from_ms + 10_000
+
+
+def test_a_safety_trip_is_told_at_once() -> None:
+    """A charger with a ground fault stays silent until the server asks, and a power cycle forgets it."""
+    made = bench()
+    made.boot_rom()
+    nothing(made, poll_after_s=3_600)
+    agent = run(made, agent_on(made), rounds=5)
+    reports, polls = len(made.server.reports), len(made.server.polls)
+    made.program.events.append(HealthEvent("h7", 0, "session failed"))
+    agent = run(made, agent, rounds=5)
+    assert len(made.server.reports) == reports, "an ordinary event waits for the next report"
+    made.program.events.append(HealthEvent("h5", 0, "ground_fault"))
+    run(made, agent, rounds=5)
+    assert [event.metric for event in made.server.reports[reports].events] == ["h7", "h5"]
+    assert (len(made.server.reports), len(made.server.polls)) == (reports + 1, polls)
+
+
+def test_a_trip_that_cannot_be_told_yet_waits_as_any_report() -> None:
+    """A fleet whose contactors weld hammers a server that is down; or each forgets its trip for other events."""
+    made = bench()
+    made.boot_rom()
+    nothing(made, poll_after_s=3_600)
+    agent = run(made, agent_on(made), rounds=5)
+    made.server.fails["report"] = Unavailable("http.unreachable", "check the network")
+    calls = made.server.calls
+    made.program.events.append(HealthEvent("h5", 0, "over_temperature"))
+    agent = run(made, agent, rounds=3)
+    unsent = made.records.journal.unsent
+    assert unsent is not None
+    assert [event.detail for event in unsent.events] == ["over_temperature"]
+    made.program.events.append(HealthEvent("h5", 0, "ground_fault"))
+    for number in range(3 * MAX_EVENTS):
+        made.program.events.append(HealthEvent("h7", 0, f"session {number} failed"))
+        agent = run(made, agent, rounds=10)
+    assert made.server.calls < calls + 20
+    del made.server.fails["report"]
+    run(made, agent, rounds=1_000)
+    trips = [event.detail for report in made.server.reports for event in report.events if event.metric == "h5"]
+    assert trips == ["over_temperature", "ground_fault"]
+
+
+def test_a_contact_that_chatters_does_not_flood_the_server() -> None:
+    """One broken relay makes a report every second for ever."""
+    made = bench()
+    made.boot_rom()
+    nothing(made, poll_after_s=3_600)
+    agent = run(made, agent_on(made), rounds=5)
+    reports, began_ms = len(made.server.reports), made.clock.monotonic_ms()
+    for _ in range(600):
+        made.program.events.append(HealthEvent("h5", 0, "ground_fault"))
+        agent = run(made, agent, rounds=1)
+    minutes = (made.clock.monotonic_ms() - began_ms) // 60_000
+    assert 2 <= len(made.server.reports) - reports <= minutes + 2
 
 
 def test_a_charger_that_boots_in_vain_says_so_when_it_is_up() -> None:
