@@ -8,7 +8,10 @@ Rules:
 2. A fresh signed request settles the charger's earlier permits of this rollout: it never activated under them. A
    request older than the newest permit settles nothing.
 3. A refusal is an answer with its reason word, no error.
-4. A recovery needs no repository: without its facts the permit names no serials, and the charger has its own lists.
+4. A stop kept here is asked for before the database is, in the transaction, which may have waited for its turn
+   meanwhile, and once more before a permit leaves. A permit that is withheld then stands as unreported: the charger
+   asks again, and a halt counts it until it has.
+5. A recovery needs no repository: without its facts the permit names no serials, and the charger has its own lists.
 """
 
 from otacore.clock import Clock
@@ -35,7 +38,7 @@ RETRY_SOON_S = 5
 _SOON = frozenset({PermitRefusal.EPOCH_STALE, Refusal.ADVANCE_PENDING})
 GRANTED = "granted"
 NOT_VERIFIED = RepositoryFacts(0, 0, 0, 0, stopped=frozenset(), revoked=frozenset())
-"""While the repository was not verified since this process began (Rule 4)."""
+"""While the repository was not verified since this process began (Rule 5)."""
 ALIVE_POLLS = 5
 """A charger that was not heard of for so many poll intervals does not count as working."""
 
@@ -80,19 +83,27 @@ class PermitService:
 
     def decide(self, request: PermitRequest) -> PermitReply:
         """Answer a request whose signature was verified. Raises: Misuse("device.unknown"), Unavailable, Conflict."""
-        if request.purpose is Purpose.INSTALL and self._local_stops.holds(request.rollout_id):
+        if self._is_stopped(request):
             return self._refusal(PermitRefusal.STOPPED_HERE)
         now_ms = self._clock.now_ms()
         answer = committed(self._store, lambda tx: self._answer(tx, request, now_ms))
         if isinstance(answer, str):
             return self._refusal(answer)
-        return PermitReply(self._signer.sign(permit_of(answer)), GRANTED, retry_after_s=0)
+        signed = self._signer.sign(permit_of(answer))
+        if self._is_stopped(request):
+            return self._refusal(PermitRefusal.STOPPED_HERE)
+        return PermitReply(signed, GRANTED, retry_after_s=0)
+
+    def _is_stopped(self, request: PermitRequest) -> bool:
+        return request.purpose is Purpose.INSTALL and self._local_stops.holds(request.rollout_id)
 
     def _refusal(self, reason: str) -> PermitReply:
         retry_s = min(RETRY_SOON_S, self._retry_s) if reason in _SOON else self._retry_s
         return PermitReply(None, str(reason), retry_after_s=retry_s)
 
     def _answer(self, tx: Transaction, request: PermitRequest, now_ms: int) -> PermitRow | str:
+        if self._is_stopped(request):
+            return PermitRefusal.STOPPED_HERE
         device = require_device(tx, request.device_id)
         rollout = tx.rollout(request.rollout_id)
         if rollout is None:
