@@ -200,13 +200,6 @@ def write_durably(storage: Storage, path: Path, data: bytes) -> None:
     storage.sync_directory(path.parent)
 
 
-def append_durably(storage: Storage, path: Path, data: bytes) -> None:
-    """Add to a file; a cut inside leaves a torn tail, so readers drop what does not end as it should."""
-    storage.append(path, data)
-    storage.sync(path)
-    storage.sync_directory(path.parent)
-
-
 @dataclass(frozen=True, slots=True)
 class _Copy:
     sequence: int

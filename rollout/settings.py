@@ -5,7 +5,7 @@ Keys are URIs or paths, never contents; unknown names are refused; what is absen
 
 import os
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -68,7 +68,6 @@ class Settings(Database):
     """Bodies of bulk registration."""
     body_s: float = Field(default=20, gt=0, le=600)
     calls_at_once: int = Field(default=2000, ge=1, le=100_000)
-    log_format: Literal["json", "plain"] = "json"
 
     def passphrase(self) -> str:
         """The passphrase of key files, from its file when one is named."""

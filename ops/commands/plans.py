@@ -12,6 +12,7 @@ from otacore.errors import Misuse
 from otacore.wire.codec import to_plain
 from rollout.domain.judge.plan import JudgePlan, MetricPlan
 from rollout.domain.judge.presets import BETS, MINUTE_MS, demo_plan, production_plan
+from rollout.domain.judge.restarts import TooFewRestarts, p0_from_restarts
 
 _WAVE = re.compile(r"(?P<many>[0-9]{1,7})(?P<percent>%)?(?P<sites>/site)?")
 DAY_S = 24 * 3600
@@ -20,6 +21,7 @@ DEMO_SETTLE_MS = 1_000
 _METRIC = re.compile(
     r"(?P<name>[a-z0-9-]{1,40}):(?P<margin>[0-9]{1,2}(\.[0-9]{1,4})?)%:(?P<base>[0-9]{1,2}(\.[0-9]{1,4})?)%"
 )
+_RESTARTS = re.compile(r"(?P<failed>[0-9]{1,7})/(?P<all>[0-9]{1,7})")
 DEFAULT_METRICS = ("h7:10%:5%", "h4:5%:1%", "h17:5%:1%")
 """Sessions, boot loops, applied configuration (the health catalogue's ids)."""
 PPM_OF_PERCENT = 10_000
@@ -36,7 +38,14 @@ def add_plan_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--soak-s", type=int, default=DAY_S, help="soak of every wave, in seconds")
     parser.add_argument("--preset", choices=("production", "demo"), default="production", help="the judge's plan")
-    parser.add_argument("--p0-ppm", type=int, default=2_000, help="production: failed starts of ordinary restarts")
+    p0 = parser.add_mutually_exclusive_group()
+    p0.add_argument(
+        "--restarts",
+        type=_restarts,
+        metavar="FAILED/ALL",
+        help="production: ordinary restarts of these chargers (at least 1000), and how many did not come back in time",
+    )
+    p0.add_argument("--p0-ppm", type=int, help="production: the bound that such a count gave before, in ppm")
     parser.add_argument(
         "--metric", action="append", type=_metric, help="production: NAME:MARGIN%%:BASE%%, such as h7:10%%:5%%"
     )
@@ -45,7 +54,7 @@ def add_plan_arguments(parser: ArgumentParser) -> None:
 
 
 def plan_body(parsed: Namespace) -> dict[str, Any]:
-    """The body of the plan call. Raises: Misuse("plan.no_waves" | "plan.bad_judge")."""
+    """The body of the plan call. Raises: Misuse("plan.no_waves" | "plan.no_p0" | "plan.bad_judge")."""
     if not parsed.wave:
         raise Misuse("plan.no_waves", "describe the waves: --wave 50/site --wave 10% --wave 100%, or --file PLAN")
     try:
@@ -56,8 +65,12 @@ def plan_body(parsed: Namespace) -> dict[str, Any]:
 
 
 def _production(parsed: Namespace) -> JudgePlan:
+    """A bound by feel is the weakest link of the start stream: too low halts good releases, so there is no default."""
+    if parsed.restarts is None and parsed.p0_ppm is None:
+        raise Misuse("plan.no_p0", "say how often an ordinary restart fails: --restarts FAILED/ALL, such as 3/5000")
+    p0_ppm = parsed.p0_ppm if parsed.restarts is None else parsed.restarts
     metrics = parsed.metric or [_metric(text) for text in DEFAULT_METRICS]
-    return production_plan(tuple(metrics), (), p0_ppm=parsed.p0_ppm)
+    return production_plan(tuple(metrics), (), p0_ppm=p0_ppm)
 
 
 def _demo(parsed: Namespace) -> JudgePlan:
@@ -80,6 +93,16 @@ def _metric(text: str) -> MetricPlan:
         return MetricPlan(metric=found["name"], margin_ppm=margin, base_ppm=base, bets=BETS, warm_up_ms=WARM_UP_MS)
     except ValueError as error:
         raise ArgumentTypeError(str(error)) from error
+
+
+def _restarts(text: str) -> int:
+    found = _RESTARTS.fullmatch(text)
+    if found is None:
+        raise ArgumentTypeError("restarts are FAILED/ALL, such as 3/5000")
+    bound = p0_from_restarts(failed=int(found["failed"]), restarts=int(found["all"]))
+    if isinstance(bound, TooFewRestarts):
+        raise ArgumentTypeError(f"{text}: at least {bound.needed} restarts are needed, and some of them came back")
+    return bound.p0_ppm
 
 
 def _wave(text: str) -> dict[str, Any]:

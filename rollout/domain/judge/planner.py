@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from otacore.errors import Misuse
 from rollout.domain.judge.growth import best_bets
-from rollout.domain.judge.plan import PPM, JudgePlan, MetricPlan, WavePlan
+from rollout.domain.judge.plan import PPM, JudgePlan, WavePlan
 from rollout.domain.judge.sizes import NEVER, ROLLOUTS, Setting, units_to_pass
 
 ANSWER_PPM = 900_000
@@ -82,15 +82,6 @@ class PlanRefused:
     remedies: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CostRow:
-    """Judged units to pass at one margin."""
-
-    margin_ppm: int
-    median: int
-    p90: int
-
-
 def plan_waves(
     draft: JudgePlan, waves: Sequence[WaveSupply], *, most_units: int = MOST_UNITS, seed: int = SEED
 ) -> Planned | PlanRefused:
@@ -107,17 +98,6 @@ def plan_waves(
         return PlanRefused(answers, reasons, remedies)
     planned = tuple(WavePlan(one.wave, one.judged_units, one.makes_claim, one.why) for one in answers)
     return Planned(replace(draft, waves=planned), answers)
-
-
-def cost_table(metric: MetricPlan, *, controls: int, alpha_ppm: int, seed: int = SEED) -> tuple[CostRow, ...]:
-    """What each margin would cost at the metric's declared base rate, with the best stakes for it."""
-    rows = []
-    for margin_ppm in MARGINS_PPM:
-        bets = best_bets(margin_ppm=margin_ppm, base_ppm=metric.base_ppm, controls=controls)
-        setting = Setting(bets, margin_ppm, metric.base_ppm, controls, alpha_ppm)
-        found = units_to_pass(setting, seed, _ENOUGH_PPM)
-        rows.append(CostRow(margin_ppm, found[ROLLOUTS // 2 - 1], found[ROLLOUTS * 9 // 10 - 1]))
-    return tuple(rows)
 
 
 def units_wanted(plan: JudgePlan, *, seed: int = SEED, answer_ppm: int = ANSWER_PPM) -> int:

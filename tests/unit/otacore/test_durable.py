@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from otacore.durable import TwoCopyRecord, append_durably, write_durably
+from otacore.durable import TwoCopyRecord, write_durably
 from otacore.errors import Broken, Unavailable
 from tests.fakes.sim_disk import Fate, Moment, PowerCut, SimDisk
 
@@ -65,19 +65,6 @@ def test_an_acknowledged_write_is_certain() -> None:
     disk = _disk_with(lambda disk: write_durably(disk, FILE, NEW))
     disk.restart(Fate.LOST)
     assert disk.read(FILE) == NEW
-
-
-def test_an_acknowledged_append_is_certain_and_a_cut_one_tears_the_tail_only() -> None:
-    """Otherwise a cut would take earlier entries of a log with it."""
-    disk = _disk_with(lambda disk: append_durably(disk, FILE, OLD))
-    disk.cut_at, disk.moment = disk.operations, Moment.INSIDE
-    with pytest.raises(PowerCut):
-        append_durably(disk, FILE, NEW)
-    disk.restart(Fate.KEPT)
-    content = disk.read(FILE)
-    assert content is not None
-    assert content.startswith(OLD)
-    assert len(content) < len(OLD + NEW)
 
 
 @pytest.mark.parametrize(("moment", "fate"), CUTS)
