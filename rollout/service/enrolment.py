@@ -6,6 +6,8 @@ Rules:
 1. The same charger with the same key may repeat a call whose answer was lost; it gets a new bearer token.
 2. A new key begins anew: what the old one attested is forgotten, and its reports are worth nothing any more. Only a
    token that was issued for the key that stands may replace it; two persons issued that one.
+3. What the old key asked for is over: no permit of it stays open, and the first healthy report of the new board, which
+   counts from one, gives the place back. What the old board did in a rollout stays as evidence.
 """
 
 from dataclasses import replace
@@ -13,10 +15,11 @@ from dataclasses import replace
 from otacore.clock import Clock
 from otacore.errors import Misuse, Refused
 from otacore.wire.device_api import EnrolReply, EnrolRequest
+from rollout.domain.records import PermitStatus
 from rollout.service.journal import record_act
 from rollout.service.poll import bearer_token, token_hash
 from rollout.service.ports import Entropy, Store, Transaction
-from rollout.service.snapshot import require_device
+from rollout.service.snapshot import parts_of, require_device
 from rollout.service.transact import committed
 
 SECRET_BYTES = 32
@@ -56,7 +59,7 @@ class EnrolmentService:
             raise Refused("enrol.bad_token", "another key was bound since this token was issued: ask for a new one")
         bearer = bearer_token(device.number, secret)
         if device.public_key not in (None, request.public_key):
-            tx.forget_reports(device.device_id)
+            _begin_anew(tx, device.device_id)
         tx.put_enrol_token(replace(token, used_key=request.public_key))
         tx.put_device(
             replace(
@@ -69,3 +72,15 @@ class EnrolmentService:
         detail = {"public_key": request.public_key}
         record_act(tx, actor=device.device_id, action="enrol", subject=device.device_id, detail=detail, now_ms=now_ms)
         return EnrolReply(device.device_id, bearer, device.product, device.hardware, self._poll_after_s)
+
+
+def _begin_anew(tx: Transaction, device_id: str) -> None:
+    """Forget what the old board said, and measure nothing by its counter any more."""
+    newest = (tx.permit(part.nonce) for part in parts_of(tx, device_id))
+    asked_for = {permit.nonce: permit for permit in (*newest, *tx.open_permits(device_id)) if permit is not None}
+    for permit in asked_for.values():
+        tx.put_permit(replace(permit, status=PermitStatus.DONE, request_counter=0))
+    place = tx.place(device_id)
+    if place is not None:
+        tx.put_place(replace(place, request_counter=0))
+    tx.forget_reports(device_id)
