@@ -5,8 +5,8 @@ It decides nothing about two persons; the services do.
 Rules:
 1. A call without a token, or with one that is not known, is answered 401; with too small a role 403, before its body
    means anything.
-2. While the database is away, tokens that were seen before are still known, so that a halt can be heard. Nothing else
-   works then, for everything else needs the database.
+2. While the database is away or damaged, tokens that were seen before are still known, so that a halt can be heard.
+   Nothing else works then, for everything else needs the database.
 """
 
 from collections import OrderedDict
@@ -16,7 +16,7 @@ from threading import Lock
 from fastapi import Request
 from starlette.datastructures import Headers
 
-from otacore.errors import Refused, Unavailable
+from otacore.errors import Broken, Refused, Unavailable
 from rollout.domain.people import Principal, Role
 from rollout.service.acts import require_role
 from rollout.service.principals import PrincipalService, token_hash
@@ -33,7 +33,11 @@ class Gate:
         self._seen: OrderedDict[str, Principal] = OrderedDict()
 
     def caller(self, headers: Headers, *, needed: Role) -> Principal:
-        """Who calls. Raises: Refused("access.token_missing" | "access.token_unknown" | "role.too_low")."""
+        """Who calls.
+
+        Raises: Refused("access.token_missing" | "access.token_unknown" | "role.too_low"),
+        Unavailable("access.not_checked"), Broken when a stranger's token cannot be looked up.
+        """
         token = bearer_token(headers.get("authorization"))
         hashed = token_hash(token)
         try:
@@ -41,8 +45,8 @@ class Gate:
         except Refused:
             self._forget(hashed)
             raise
-        except Unavailable:
-            principal = self._remembered(hashed)
+        except (Unavailable, Broken) as error:
+            principal = self._remembered(hashed, error)
         self._remember(hashed, principal)
         require_role(principal, needed)
         return principal
@@ -58,12 +62,14 @@ class Gate:
         with self._lock:
             self._seen.pop(hashed, None)
 
-    def _remembered(self, hashed: str) -> Principal:
+    def _remembered(self, hashed: str, error: Unavailable | Broken) -> Principal:
         with self._lock:
             principal = self._seen.get(hashed)
-        if principal is None:
-            raise Unavailable("access.not_checked", "tokens cannot be checked while the database is away; try again")
-        return principal
+        if principal is not None:
+            return principal
+        if isinstance(error, Broken):
+            raise error  # trying again would not help
+        raise Unavailable("access.not_checked", "tokens cannot be checked while the database is away; try again")
 
 
 def needs(role: Role) -> Callable[[Request], Principal]:

@@ -86,6 +86,23 @@ def test_without_its_database_a_halt_is_kept_here_and_done_later(
     assert stops.standing() == ()
 
 
+def test_with_a_damaged_database_a_halt_is_kept_here(tmp_path: Path) -> None:
+    """R1: a token that can no longer be looked up would end as a fault, and nobody could stop anything."""
+    with _running(tmp_path) as running:
+        charger, *_ = commission(running, sites=2, per_site=1)
+        digest = started(running, "spring", "1.1.0")
+        epoch = running.admin.get(f"{API}/rollouts/spring").json["rollout"]["epoch"]
+        operator = running.as_(Role.OPERATOR)
+        assert operator.get(f"{API}/whoami").status == 200
+        with closing(sqlite3.connect(tmp_path / "rollout.db")) as raw, raw:
+            raw.execute("DROP TABLE principal")
+            raw.execute("DROP TABLE rollout")
+        halted = operator.post(f"{API}/rollouts/spring/halt", WHY)
+        assert (halted.status, halted.code) == (503, "halt.kept_here")
+        assert _ask(charger, "spring", digest, epoch)["reason"] == "stopped_locally"
+        assert running.admin.get(f"{API}/rollouts/spring").code == "store.damaged"
+
+
 def test_a_restart_in_the_middle_of_a_rollout_changes_nothing(tmp_path: Path) -> None:
     """Whatever lived in the process alone would be lost with it: tokens, permits, places, progress."""
     with _running(tmp_path) as running:

@@ -8,7 +8,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from otacore.durable import MemoryStorage
-from otacore.errors import Broken, Conflict, Misuse, Refused, Unavailable
+from otacore.errors import Broken, Conflict, Misuse, OtaError, Refused, Unavailable
 from rollout.adapters.local_stop import LocalStops
 from rollout.adapters.memory import MemoryStore
 from rollout.api.access import Gate
@@ -24,12 +24,12 @@ from tests.fakes.rollout_world import CountingEntropy
 class LostStore(MemoryStore):
     """A store that can be lost."""
 
-    is_lost = False
+    lost: OtaError | None = None
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:  # type: ignore[override] # the port's word for the same thing
-        if self.is_lost:
-            raise Unavailable("store.unreachable", "later")
+        if self.lost is not None:
+            raise self.lost
         with super().reading() as rows:
             yield rows
 
@@ -62,20 +62,30 @@ def _headers(token: str) -> Headers:
     return Headers({"authorization": f"Bearer {token}"})
 
 
-def test_a_known_caller_is_known_while_the_database_is_away(store: LostStore, principals: PrincipalService) -> None:
+AWAY = Unavailable("store.unreachable", "later")
+DAMAGED = Broken("store.damaged", "restore a backup")
+
+
+@pytest.mark.parametrize("lost", [AWAY, DAMAGED])
+def test_a_known_caller_is_known_while_the_database_is_away_or_damaged(
+    store: LostStore, principals: PrincipalService, lost: OtaError
+) -> None:
     """A halt must be heard then, and it is made with a token."""
     issued = principals.make_first("ann")
     assert issued is not None
     gate = Gate(principals)
     gate.caller(_headers(issued.token), needed=Role.VIEWER)
-    store.is_lost = True
+    store.lost = lost
     assert gate.caller(_headers(issued.token), needed=Role.OPERATOR).name == "ann"
 
 
-def test_a_stranger_is_not_let_in_because_the_database_is_away(store: LostStore, principals: PrincipalService) -> None:
+@pytest.mark.parametrize("lost", [AWAY, DAMAGED])
+def test_a_stranger_is_not_let_in_because_the_database_is_away(
+    store: LostStore, principals: PrincipalService, lost: OtaError
+) -> None:
     """Whoever can take the database away could otherwise do anything."""
-    store.is_lost = True
-    with pytest.raises(Unavailable):
+    store.lost = lost
+    with pytest.raises(type(lost)):
         Gate(principals).caller(_headers("tgo_" + "0" * 64), needed=Role.VIEWER)
 
 
@@ -89,7 +99,7 @@ def test_a_disabled_caller_is_forgotten(store: LostStore, principals: PrincipalS
     principals.disable(first.principal, name="bob")
     with pytest.raises(Refused):
         gate.caller(_headers(issued.token), needed=Role.OPERATOR)
-    store.is_lost = True
+    store.lost = AWAY
     with pytest.raises(Unavailable):
         gate.caller(_headers(issued.token), needed=Role.OPERATOR)
 
