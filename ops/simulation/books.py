@@ -107,6 +107,8 @@ class RolloutBook:
     """Epoch -> what was published under it."""
     halted: Halted | None = None
     was_promoted: bool = False
+    held_by_person: bool = False
+    """Its last pause or halt was a person's, who needs no question to know about it."""
 
 
 @dataclass(slots=True)

@@ -131,6 +131,16 @@ def _goes_on_by_itself() -> Iterator[None]:
 
 
 @contextmanager
+def _pauses_without_asking() -> Iterator[None]:
+    def wrong(situation: Situation) -> Step | Wait:
+        step = next_step(situation)
+        return replace(step, question=None) if isinstance(step, Step) else step
+
+    with replaced(controller, "next_step", wrong):
+        yield
+
+
+@contextmanager
 def _arrival_order() -> Iterator[None]:
     right = streams.start_evidence
 
@@ -180,6 +190,13 @@ ROLLOUT_BUGS = (
     Planted("no-cap", "Failed starts do not hold back further permits.", "R2", 60, _no_cap, "judged"),
     Planted("second-install", "A second install over an undecided one.", "R4", 60, _second_install),
     Planted("goes-on-by-itself", "A halted rollout goes on without a person.", "A2", 100, _goes_on_by_itself),
+    Planted(
+        "pauses-without-asking",
+        "The controller pauses or halts and asks nobody.",
+        "every rollout ends or asks",
+        100,
+        _pauses_without_asking,
+    ),
     Planted("arrival-order", "Start outcomes are read as they arrive.", "R2", 60, _arrival_order, "judged"),
     Planted("silence-is-health", "A charger that says nothing is a healthy one.", "R2", 200, _silence_is_health),
     Planted("late-draw", "Controls are thrown out once the outcome is known.", "R2", 60, _late_draw),

@@ -3,7 +3,8 @@
 What it is: checks at the end of a world. What it does not do: anything while it runs.
 
 Rules:
-1. Every rollout has ended or asks a person; nobody acts in the calm, so nobody else brings it there.
+1. Every rollout has ended or asks a person; nobody acts in the calm, so nobody else brings it there. Held without a
+   question is only what a person held.
 2. Every charger that is alive runs something whole, and is in no trial.
 3. What is called settled, proven or rolled back is so on the chargers themselves.
 """
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from ops.simulation.charger import Charger
     from ops.simulation.world import World
 
-ENDED = (State.DRAFT, State.PLANNED, State.ROLLED_BACK, State.COMPLETED, State.HALTED)
+ENDED = (State.DRAFT, State.PLANNED, State.ROLLED_BACK, State.COMPLETED)
+HELD = (State.PAUSED, State.HALTED)
 NEVER_PROVEN = (Nature.STILLBORN, Nature.UNFIT, Nature.HANGING, Nature.SMOTHERING, Nature.OVERREACHING, Nature.MUTE)
 PAGE = 1_000
 BOOTS_WAITED = 30
@@ -40,14 +42,14 @@ class EndPromises:
 
     def is_at_rest(self) -> bool:
         """Nothing is left to happen that a promise speaks of."""
-        if any(not _has_ended(rollout) for rollout in self._rollouts()):
+        if any(not self._has_ended(rollout) for rollout in self._rollouts()):
             return False
         return all(self._world.books.chargers[one.name].flight is None for one in self._reachable())
 
     def check(self) -> None:
         """Every promise of the end. Raises: PromiseBroken."""
         for rollout in self._rollouts():
-            if not _has_ended(rollout):
+            if not self._has_ended(rollout):
                 reason = (
                     f"{rollout.state} at wave {rollout.wave}, published {rollout.published_epoch} of {rollout.epoch}"
                 )
@@ -62,6 +64,10 @@ class EndPromises:
         with self._world.server.store.reading() as rows:
             found = (rows.rollout(rollout_id) for rollout_id in self._world.releases_by_rollout)
             return tuple(rollout for rollout in found if rollout is not None)
+
+    def _has_ended(self, rollout: Rollout) -> bool:
+        asks = rollout.question is not None or self._world.books.rollouts[rollout.rollout_id].held_by_person
+        return rollout.state in ENDED or (rollout.state in HELD and asks)
 
     def _reachable(self) -> list[Charger]:
         return [charger for charger in self._world.chargers if not charger.is_dead and not charger.link.is_dead]
@@ -135,8 +141,3 @@ class EndPromises:
             entries = rows.audit_page(after_sequence=0, limit=10 * PAGE)
         if (broken := verify(entries)) is not None:
             raise PromiseBroken("A1", f"the audit chain is broken at {broken.sequence}: {broken.why}")
-
-
-def _has_ended(rollout: Rollout) -> bool:
-    asks = rollout.state is State.PAUSED and rollout.question is not None
-    return rollout.state in ENDED or asks or rollout.state is State.PAUSED

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 GIVES_INSTALLS = (State.RUNNING, State.COMPLETED)
 UNDECIDED = (State.RUNNING, State.PAUSED, State.HALTED, State.ROLLING_BACK)
+HELD = (State.PAUSED, State.HALTED)
 TAKES_BACK = (State.ROLLING_BACK, State.ROLLED_BACK)
 
 
@@ -223,6 +224,8 @@ class RolloutPromises:
             self._wave_opened(rollout, book)
         if (advances or completes) and book.wave and not book.was_promoted and rollout.resume_to is None:
             self._soaked(rollout, book, waves)
+        if rollout.state in HELD and (rollout.state, rollout.epoch) != (book.state, book.epoch):
+            book.held_by_person = self._world.people.is_acting
         if rollout.state != book.state:
             self._left(rollout, book)
             self._note_state(rollout)
