@@ -11,16 +11,22 @@ from otacore.wire.device_api import ReportReply
 from otacore.wire.report import Fact, Report
 from rollout.domain import decision, offer, place, rollback
 from rollout.domain.controller import Situation, Step, Wait, next_step
-from rollout.domain.evidence import observe
 from rollout.domain.judge import streams, verdict
 from rollout.domain.judge.cap import CapAnswer, CapReason
 from rollout.domain.judge.facts import Block, Member
 from rollout.domain.judge.outcomes import Outcome, start_outcome, treated_at_horizon
 from rollout.domain.judge.plan import JudgePlan
 from rollout.domain.machine import Event
+from rollout.domain.permit import fits_epoch
 from rollout.domain.records import OutboxItem, Place, Rollout, State
 from rollout.service import blocks, controller, intake, permit
+from rollout.service.ports import Transaction
 from rollout.service.snapshot import require_rollout
+
+STANDS = ("rollout gives permits", "manifest published")
+"""Predicates that a halt makes refuse."""
+FLEET = 100
+"""No world has more chargers."""
 
 
 def _without(*predicates: str) -> tuple[tuple[str, offer.Predicate], ...]:
@@ -55,8 +61,20 @@ def _place_back_by_reboot() -> Iterator[None]:
 
 @contextmanager
 def _permit_after_halt() -> Iterator[None]:
-    predicates = _without("rollout gives permits", "manifest published")
-    with replaced(permit, "fits_epoch", lambda *_: True), replaced(offer, "PREDICATES", predicates):
+    fits = fits_epoch
+
+    def unless_halted(right: offer.Predicate) -> offer.Predicate:
+        return lambda offering, charger, now_ms: (
+            None if offering.rollout.state is State.HALTED else right(offering, charger, now_ms)
+        )
+
+    predicates = tuple((name, unless_halted(row) if name in STANDS else row) for name, row in offer.PREDICATES)
+    with (
+        replaced(
+            permit, "fits_epoch", lambda request, rollout: rollout.state is State.HALTED or fits(request, rollout)
+        ),
+        replaced(offer, "PREDICATES", predicates),
+    ):
         yield
 
 
@@ -171,18 +189,31 @@ def _silence_is_health() -> Iterator[None]:
 
 @contextmanager
 def _late_draw() -> Iterator[None]:
-    def wrong(block: Block, device_id: str, *arguments: Any, **named: Any) -> Block:
-        told = observe(block, device_id, *arguments, **named)
-        return replace(told, controls=()) if told.treated.start is not None else told
+    right = blocks._put_if_changed  # noqa: SLF001 - a bug is planted into it
 
-    with replaced(blocks, "observe", wrong):
+    def wrong(tx: Transaction, rollout_id: str, before: Block, after: Block) -> None:
+        is_known_now = before.treated.start is None and after.treated.start is not None
+        right(tx, rollout_id, before, _with_other_controls(tx, after) if is_known_now else after)
+
+    with replaced(blocks, "_put_if_changed", wrong):
         yield
+
+
+def _with_other_controls(tx: Transaction, block: Block) -> Block:
+    """As many chargers of other sites, none of them drawn before, with the facts of those that they replace."""
+    members = {member.device_id for member in block.members()}
+    sites = {member.site_id for member in block.members()}
+    fleet = tx.fleet_page(product=None, from_number=0, limit=FLEET)
+    others = [one for one in fleet if one.device_id not in members and one.site_id not in sites]
+    pairs = zip(block.controls, others, strict=False)
+    drawn = tuple(replace(old, device_id=new.device_id, site_id=new.site_id) for old, new in pairs)
+    return replace(block, controls=drawn) if len(drawn) == len(block.controls) else block
 
 
 ROLLOUT_BUGS = (
     Planted("fenced-reports", "Reports are refused under a new epoch.", "reports", 60, _fenced_reports),
     Planted("place-by-reboot", "A reboot gives the site's place back.", "R5", 100, _place_back_by_reboot),
-    Planted("permit-after-halt", "Permits are given after a halt.", "R", 100, _permit_after_halt),
+    Planted("permit-after-halt", "Permits are given after a halt.", "R1", 60, _permit_after_halt, "jumpy"),
     Planted("wave-twice", "Two ticks that read the same open two waves.", "R6", 200, _wave_twice),
     Planted("site-without-limit", "Two chargers of a site are in flight.", "R5", 60, _site_without_limit),
     Planted("swapping", "Two rolled-back rollouts swap slots for ever.", "R4", 20, _swapping, "undone"),
@@ -199,5 +230,5 @@ ROLLOUT_BUGS = (
     ),
     Planted("arrival-order", "Start outcomes are read as they arrive.", "R2", 60, _arrival_order, "judged"),
     Planted("silence-is-health", "A charger that says nothing is a healthy one.", "R2", 200, _silence_is_health),
-    Planted("late-draw", "Controls are thrown out once the outcome is known.", "R2", 60, _late_draw),
+    Planted("late-draw", "Other controls are put in once the outcome is known.", "R2", 60, _late_draw, "judged"),
 )

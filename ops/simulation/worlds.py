@@ -62,6 +62,13 @@ def sluggish(engine: Engine) -> Scenario:
     return replace(drawn, sites=sites, rates=Rates(slow=0.3, publish_refused=0.15, stale_mirror=0.15))
 
 
+def jumpy(engine: Engine) -> Scenario:
+    """A world in which somebody often halts just after a permit, while other requests are still on their way."""
+    drawn = draw(engine)
+    sites = draw_sites(engine, until_ms=engine.now_ms, odd_share=0.0, wanted=8, most=2)
+    return replace(drawn, sites=sites, rates=Rates(slow=0.3), jumpiness=0.5, undone_at_ms=None)
+
+
 def undone(engine: Engine) -> Scenario:
     """A world in which two good releases arrive everywhere, and then both are taken back."""
     drawn = draw(engine)
@@ -91,5 +98,5 @@ def undone(engine: Engine) -> Scenario:
 
 
 DRAWN = "drawn"
-WORLDS: Mapping[str, Draw] = {DRAWN: draw, "judged": judged, "sluggish": sluggish, "undone": undone}
+WORLDS: Mapping[str, Draw] = {DRAWN: draw, "judged": judged, "jumpy": jumpy, "sluggish": sluggish, "undone": undone}
 """By the name that the door takes."""
