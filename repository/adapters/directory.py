@@ -70,9 +70,10 @@ class DirectoryStore:
             raise Refused("store.wrong_hash", f"{name}: the content is not what was signed")
 
     def _is_there(self, path: Path, *, name: str, sha256: str) -> bool:
-        if not path.exists():
+        found = _hash_of(path)
+        if found is None:
             return False
-        if _hash_of(path) != sha256:
+        if found != sha256:
             raise Conflict("store.immutable", f"{name} is there with other content")
         return True
 
@@ -85,17 +86,30 @@ class DirectoryStore:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self._storage.make_directory(self._directory)
-        try:
+        with _disk_errors(self._directory):
             descriptor = os.open(self._directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise Broken("disk.failed", f"{self._directory}: {error.strerror}: check the permissions") from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with _disk_errors(self._directory):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
             os.close(descriptor)
 
 
-def _hash_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _hash_of(path: Path) -> str | None:
+    """None when there is no such file."""
+    with _disk_errors(path):
+        try:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            return None
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """For what the store does beside `FileStorage`, which says the same of its own calls."""
+    try:
+        yield
+    except OSError as error:
+        raise Broken("disk.failed", f"{path}: {error.strerror}: check the permissions and the disk") from error

@@ -71,7 +71,7 @@ class RolloutService:
         if not isinstance(acted, Acted) or not isinstance(acted.answer, tuple):
             raise Misuse("rollout.not_halted", "a halt is never put before a second person")
         permits_open, permits_young = acted.answer
-        publication = self._publishing.publish_if_possible(rollout_id)
+        publication = self._publishing.publish_if_possible(rollout_id, at_once=True)
         return HaltAnswer(rollout_id, acted.epoch, permits_open, permits_young, publication)
 
     def resume(
@@ -151,5 +151,5 @@ class RolloutService:
 
     def _published(self, acted: Acted | AwaitingApproval) -> Acted | AwaitingApproval:
         if isinstance(acted, Acted) and acted.action in ABOUT_ROLLOUTS:
-            self._publishing.publish_if_possible(acted.subject)
+            self._publishing.publish_if_possible(acted.subject, at_once=True)
         return acted

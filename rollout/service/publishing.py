@@ -8,13 +8,16 @@ Rules:
 1. A publication that was refused for good is kept with its error, for the controller to ask a person; a `hold` is tried
    again and again whatever the answer.
 2. Noting never touches a rollout that was decided upon since.
+3. Whatever a publication meets, it changes nothing about the decision that asked for it: that stands committed.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+import structlog
+
 from otacore.clock import Clock
-from otacore.errors import Conflict, Refused, Unavailable
+from otacore.errors import OtaError, Refused, Unavailable
 from otacore.wire.campaign import CampaignAction
 from rollout.domain.decision import opening_share, published
 from rollout.domain.halt import Publication
@@ -27,6 +30,7 @@ from rollout.service.transact import committed
 FIRST_RETRY_MS = 1_000
 MAX_RETRY_MS = 60_000
 _MAX_DOUBLINGS = 6
+_log = structlog.get_logger("rollout.publishing")
 
 
 class Publishing:
@@ -61,12 +65,17 @@ class Publishing:
         committed(self._store, lambda tx: _note(tx, newest, now_ms=self._clock.now_ms()))
         return Publication.PUBLISHED
 
-    def publish_if_possible(self, rollout_id: str) -> Publication:
-        """Try at once, after a decision that stands already: whatever fails here is the next tick's work."""
+    def publish_if_possible(self, rollout_id: str, *, at_once: bool = False) -> Publication:
+        """Try, after a decision that stands already: whatever fails here is the next tick's work."""
         try:
-            return self.publish(rollout_id, at_once=True)
-        except (Unavailable, Conflict):
-            return Publication.PENDING
+            return self.publish(rollout_id, at_once=at_once)
+        except OtaError as error:
+            _log.warning("publication_put_off", rollout_id=rollout_id, code=error.code, hint=error.hint)
+        except AssertionError:
+            raise  # a check of a test or of the simulation, which must be seen
+        except Exception:  # noqa: BLE001 -- a halt that stands must not be answered as a fault, nor judging stop for it
+            _log.exception("publication_crashed", rollout_id=rollout_id)
+        return Publication.PENDING
 
 
 def refusal_of(pending: Sequence[OutboxItem]) -> str | None:

@@ -2,16 +2,18 @@
 
 Rules:
 1. Every route names the smallest role that may use it; nothing is open by default.
-2. After an act, process memory follows before the caller is answered.
+2. After an act, process memory follows before the caller is answered. If it cannot, the act stands all the same and is
+   answered as done; a timer follows later, and permits are decided by the store alone.
 3. An act that waits for a second person is answered 202: nothing was done yet.
 """
 
 from dataclasses import dataclass
 from typing import Annotated
 
+import structlog
 from fastapi import Depends, Header, Response
 
-from otacore.errors import Misuse
+from otacore.errors import Misuse, OtaError
 from otacore.wire import checks
 from rollout.api.access import needs
 from rollout.api.documents import told
@@ -22,6 +24,7 @@ from rollout.service.acts import Acted, AwaitingApproval
 
 ACCEPTED = 202
 MAX_ETAG_CHARACTERS = 20
+_log = structlog.get_logger("rollout.api")
 
 Room = Annotated[Services, Depends(services)]
 Viewer = Annotated[Principal, Depends(needs(Role.VIEWER))]
@@ -63,12 +66,20 @@ class Waiting:
 
 def acted(room: Services, outcome: Acted | AwaitingApproval) -> Response:
     """Answer an act."""
-    room.view.catch_up()
+    follow(room)
     if isinstance(outcome, AwaitingApproval):
         return told(Waiting(outcome.approval, outcome.why), status=ACCEPTED)
     if outcome.answer is not None:
         return told(outcome.answer)
     return told(Done(outcome.action, outcome.subject, outcome.epoch), headers=etag(outcome.epoch))
+
+
+def follow(room: Services) -> None:
+    """Let process memory follow what was committed (Rule 2)."""
+    try:
+        room.view.catch_up()
+    except OtaError as error:
+        _log.warning("memory_did_not_follow", code=error.code, hint=error.hint)
 
 
 def etag(epoch: int) -> dict[str, str]:

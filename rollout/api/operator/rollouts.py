@@ -10,7 +10,19 @@ from otacore.ids import MAX_INTEGER
 from otacore.wire.codec import to_plain
 from otacore.wire.release import ReleaseKind
 from rollout.api.documents import body_of, documented, told
-from rollout.api.operator.calls import Done, Engineer, Operator, Reason, Room, SeenEpoch, Viewer, Waiting, acted, etag
+from rollout.api.operator.calls import (
+    Done,
+    Engineer,
+    Operator,
+    Reason,
+    Room,
+    SeenEpoch,
+    Viewer,
+    Waiting,
+    acted,
+    etag,
+    follow,
+)
 from rollout.api.problems import Problem, answer
 from rollout.api.services import Services
 from rollout.domain.halt import HaltAnswer
@@ -88,7 +100,7 @@ def plan(
 ) -> Response:
     """Plan, or say what would help."""
     layout = room.rollouts.plan(caller, rollout_id, given, dry_run=dry_run)
-    room.view.catch_up()
+    follow(room)
     return told(layout) if isinstance(layout, Layout) else answer(_plan_refused(layout))
 
 
@@ -116,7 +128,7 @@ def pause(rollout_id: str, room: Room, caller: Operator, why: Why, epoch: SeenEp
 def halt(rollout_id: str, room: Room, caller: Operator, why: Why) -> Response:
     """Halt."""
     answer = room.halting.halt(caller, rollout_id, reason=why.reason)
-    room.view.catch_up()
+    follow(room)
     return told(answer, headers=etag(answer.epoch))
 
 

@@ -151,3 +151,14 @@ def test_a_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(Broken, match=r"disk\.failed"):
         DirectoryStore(tmp_path / "file").put(NAME, b"x")
+
+
+def test_a_disk_that_fails_is_told_of_whatever_was_being_done(tmp_path: Path) -> None:
+    """Otherwise an error that nobody foresaw would end whatever was publishing, with all that it had yet to do."""
+    store = DirectoryStore(tmp_path / "repository")
+    (tmp_path / "repository" / NAME).mkdir(parents=True)
+    with pytest.raises(Broken, match=r"disk\.failed"):
+        store.put(NAME, b"x")
+    (tmp_path / "repository" / ".lock").mkdir()
+    with pytest.raises(Broken, match=r"disk\.failed"):
+        store.swap(MUTABLE, b"x", expected=None)
