@@ -7,6 +7,7 @@ Rules:
 1. What goes wrong is told on standard error as `code: what to do`; a mistake of the caller ends with 2, else with 1.
 2. A token comes from a file or standard input, never as an argument, where every program could read it.
 3. Commands that change the charger's state hold its directory, so that two agents never work on one charger.
+4. An agent without a charger program has nothing to do and ends, unless a trial is open: that must be ended (D3).
 """
 
 import argparse
@@ -39,8 +40,8 @@ from device_client.adapters.wiring import (
 )
 from device_client.domain.boot import BootRecord
 from device_client.domain.journal import without_failed
+from device_client.domain.repairs import must_end_by_itself
 from device_client.domain.slots import Image, SlotName, factory_pair
-from device_client.service.agent import Agent
 from device_client.service.enrolment import enrol
 from device_client.service.standing import in_words, standing
 from device_client.settings import Settings, load_settings
@@ -141,12 +142,12 @@ def _once(settings: Settings, _given: argparse.Namespace, clock: Clock) -> None:
     _be_agent(settings, clock, wait=lambda _line, wait_ms: wait_ms > 0 or next(rounds, None) is None)
 
 
-def _be_agent(settings: Settings, clock: Clock, *, wait: Callable[[ProgramLine, int], bool]) -> None:
+def _be_agent(settings: Settings, clock: Clock, *, wait: Callable[[ProgramLine | None, int], bool]) -> None:
     """Call the agent when it is due, until `wait` says that it is over."""
-    with machine.only_agent(settings.directory), program.connect(settings.program_socket) as socket_to_program:
+    with machine.only_agent(settings.directory):
         records = records_of(settings)
         line = ProgramLine(
-            socket_to_program,
+            lambda: program.connect(settings.program_socket),
             clock=clock,
             boot_id=machine.boot_id(),
             site=site_of(settings),
@@ -154,26 +155,32 @@ def _be_agent(settings: Settings, clock: Clock, *, wait: Callable[[ProgramLine, 
             running_config=running_config(records),
             reboot=lambda: machine.reboot(settings.reboot_command),
         )
-        with closing(connect(settings, clock)) as connections:
+        with closing(line), closing(connect(settings, clock)) as connections:
             ports = ports_of(settings, program=line, connections=connections, clock=clock)
-            _keep_going(agent_of(settings, ports=ports, clock=clock), line, clock, wait)
+            agent = agent_of(settings, ports=ports, clock=clock)
+            over = False
+            while not over:
+                boot = records.read_boot() if agent.state is None else agent.state.boot
+                watched = None if must_end_by_itself(boot) else line
+                if watched is not None:
+                    watched.connect()
+                over = wait(watched, max(0, agent.run_once() - clock.monotonic_ms()))
 
 
-def _keep_going(agent: Agent, line: ProgramLine, clock: Clock, wait: Callable[[ProgramLine, int], bool]) -> None:
-    while not wait(line, max(0, agent.run_once() - clock.monotonic_ms())):
-        pass
+def _wait(line: ProgramLine | None, stop_line: socket.socket, wait_ms: int) -> bool:
+    """Wait for the time; True when a signal said stop. Raises: Unavailable when the charger program ends.
 
-
-def _wait(line: ProgramLine, stop_line: socket.socket, wait_ms: int) -> bool:
-    """Wait for the time; True when a signal said stop. Raises: Unavailable when the charger program ends."""
+    No line: whether there is a program or not, the agent goes on.
+    """
     watch = select.poll()
     watch.register(stop_line, select.POLLIN)
-    watch.register(line.fileno(), 0)  # the end of a line is always told
+    if line is not None:
+        watch.register(line.fileno(), 0)  # the end of a line is always told
     spoken = dict(watch.poll(wait_ms))
     if stop_line.fileno() in spoken:
         return True
-    if line.fileno() in spoken:
-        raise Unavailable("device.program_silent", "the charger program ended; start this agent again when it is up")
+    if spoken:
+        raise Unavailable("device.program_silent", "the charger program ended; start this agent anew once it is up")
     return False
 
 

@@ -4,8 +4,13 @@ It asks, holds, releases, hands over a configuration, and turns what the program
 does not judge them. The program tells events (`{"event": ..., "mono_ms": ...}`) and answers each numbered command with
 a `status` that repeats the number, so an answer that came too late is never taken for the next one.
 
+In a status `self_test` and `meter` are true, false, or null (or absent) while that test still runs; `backend_contact`
+is true when the charging backend answered authentically since the last status; `charging`, `held` and `config` say how
+things are.
+
 Rules:
-1. A program that does not answer, or whose line is closed, has failed services; charging itself needs no agent.
+1. A program that has not come up yet, or not answered yet, has pending services: the trial's time limit ends that. One
+   that fell silent, or whose line is closed, has failed services. Charging itself needs no agent.
 2. Every wait has a limit, and so has the list of events not yet fetched: the oldest go first.
 3. The configuration is right when the program says that it runs under the very bytes that lie in the slot.
 """
@@ -56,8 +61,8 @@ class Status:
     """The program's last answer, and when it came."""
 
     at_ms: int
-    self_test: bool
-    meter: bool
+    self_test: Check
+    meter: Check
     config: str
 
 
@@ -69,11 +74,14 @@ class _Event:
 
 
 class ProgramLine:
-    """The `ChargerProgram` port over one line. The line ends with the program; after a boot there is a new one."""
+    """The `ChargerProgram` port over one line. The line ends with the program; after a boot there is a new one.
+
+    It is opened when it is first used, and tried again at every look until the program is there to take it.
+    """
 
     def __init__(
         self,
-        line: socket.socket,
+        open_line: Callable[[], socket.socket],
         *,
         clock: Clock,
         boot_id: str,
@@ -82,7 +90,8 @@ class ProgramLine:
         running_config: str,
         reboot: Callable[[], None],
     ) -> None:
-        self._line = line
+        self._open_line = open_line
+        self._line: socket.socket | None = None
         self._clock = clock
         self._boot_id = boot_id
         self._site = site
@@ -91,13 +100,28 @@ class ProgramLine:
         self._reboot = reboot
         self._asked = 0
         self._status: Status | None = None
+        self._has_answered = False
+        self._backend_contact = False
         self._charging = False
         self._closed = False
         self._events: deque[_Event] = deque(maxlen=MAX_EVENTS)
 
+    def connect(self) -> socket.socket:
+        """The line, opened now unless it is open. Raises: Unavailable("device.program_silent")."""
+        if self._closed:
+            raise Unavailable("device.program_silent", "the charger program ended; start this agent anew once it is up")
+        if self._line is None:
+            self._line = self._open_line()
+        return self._line
+
+    def close(self) -> None:
+        """Give the line up."""
+        if self._line is not None:
+            self._line.close()
+
     def fileno(self) -> int:
-        """To wait for the end of the line, which is the program's."""
-        return self._line.fileno()
+        """To wait for the end of the line, which is the program's. Raises: Unavailable("device.program_silent")."""
+        return (self._line or self.connect()).fileno()
 
     @property
     def closed(self) -> bool:
@@ -105,12 +129,14 @@ class ProgramLine:
         return self._closed
 
     def look(self) -> Surroundings:
-        self._listen()
+        with contextlib.suppress(Unavailable):
+            self._listen(self.connect())
         now_ms = self._clock.monotonic_ms()
         if self._status is None or now_ms - self._status.at_ms >= STATUS_EVERY_MS:
             with contextlib.suppress(Unavailable):
                 self._ask("status")
         events = tuple(HealthEvent(event.metric, max(0, now_ms - event.at_ms), event.detail) for event in self._events)
+        contact, self._backend_contact = self._backend_contact, False
         self._events.clear()
         return Surroundings(
             idle=not self._charging,
@@ -119,6 +145,7 @@ class ProgramLine:
             health=self._health(now_ms),
             config_needs_idle=False,
             events=events,
+            backend_contact=contact,
         )
 
     def in_window(self) -> bool:
@@ -155,24 +182,26 @@ class ProgramLine:
     def _health(self, now_ms: int) -> Health:
         status = self._status
         if self._closed or status is None or now_ms - status.at_ms > 2 * STATUS_EVERY_MS:
-            return Health(Check.FAILED, Check.PENDING, Check.PENDING, Check.PENDING)
+            services = Check.FAILED if self._closed or self._has_answered else Check.PENDING
+            return Health(services, Check.PENDING, Check.PENDING, Check.PENDING)
         return Health(
             services=Check.PASSED,
-            self_tests=_check(passed=status.self_test),
-            meter=_check(passed=status.meter),
-            configuration=_check(passed=status.config == self._expected_config),
+            self_tests=status.self_test,
+            meter=status.meter,
+            configuration=_check(status.config == self._expected_config),
         )
 
     def _ask(self, command: str) -> Mapping[str, Any]:
         """Send a numbered command and wait for the status that answers it; what is told meanwhile is kept."""
+        line = self.connect()
         self._asked += 1
         deadline_ms = self._clock.monotonic_ms() + int(ANSWER_LIMIT_S * 1000)
         try:
-            self._line.settimeout(ANSWER_LIMIT_S)
-            self._line.send(f"{self._asked} {command}".encode())
+            line.settimeout(ANSWER_LIMIT_S)
+            line.send(f"{self._asked} {command}".encode())
             while (left_ms := deadline_ms - self._clock.monotonic_ms()) > 0:
-                self._line.settimeout(left_ms / 1000)
-                said = self._receive()
+                line.settimeout(left_ms / 1000)
+                said = self._receive(line)
                 if said.get("answers") == self._asked:
                     return said
         except TimeoutError:
@@ -181,19 +210,19 @@ class ProgramLine:
             self._closed = True
         raise Unavailable("device.program_silent", "the charger program does not answer; it may be rebooting")
 
-    def _listen(self) -> None:
+    def _listen(self, line: socket.socket) -> None:
         """Take in what the program has told since the last time, without waiting."""
-        self._line.settimeout(0)
+        line.settimeout(0)
         with contextlib.suppress(BlockingIOError):
             for _ in range(MAX_MESSAGES_PER_LOOK):
                 try:
-                    self._receive()
+                    self._receive(line)
                 except ConnectionError:
                     self._closed = True
                     return
 
-    def _receive(self) -> Mapping[str, Any]:
-        raw = self._line.recv(MAX_MESSAGE_BYTES)
+    def _receive(self, line: socket.socket) -> Mapping[str, Any]:
+        raw = line.recv(MAX_MESSAGE_BYTES)
         if not raw:
             raise ConnectionResetError("the program ended")
         said = _parsed(raw)
@@ -218,11 +247,13 @@ class ProgramLine:
                 self._status = None
             case "status":
                 self._charging = said.get("charging") is True
+                self._backend_contact = self._backend_contact or said.get("backend_contact") is True
+                self._has_answered = True
                 config = said.get("config")
                 self._status = Status(
                     at_ms=self._clock.monotonic_ms(),
-                    self_test=said.get("self_test") is True,
-                    meter=said.get("meter") is True,
+                    self_test=_check(said.get("self_test")),
+                    meter=_check(said.get("meter")),
                     config=config if isinstance(config, str) else "",
                 )
             case _:
@@ -255,5 +286,7 @@ def _word(value: object) -> str:
     return "".join(character for character in text[:80] if character.isprintable())
 
 
-def _check(*, passed: bool) -> Check:
-    return Check.PASSED if passed else Check.FAILED
+def _check(said: object) -> Check:
+    if said is None:
+        return Check.PENDING
+    return Check.PASSED if said is True else Check.FAILED

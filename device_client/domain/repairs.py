@@ -12,6 +12,7 @@ again, and a release already known as failed is not told twice.
 from dataclasses import replace
 from typing import Final
 
+from device_client.domain.boot import BootRecord
 from device_client.domain.effects import Effect
 from device_client.domain.jobs import notice_of
 from device_client.domain.journal import Job, JobStage, Journal, Notice, with_failed, with_looked_back, with_notice
@@ -61,6 +62,16 @@ def runs_what_it_left(pair: SlotPair) -> bool:
     The agent died between giving a slot up and the reboot (or, for a configuration, its application).
     """
     return pair.trial is None and pair.booted is not None and pair.booted is not pair.primary
+
+
+def must_end_by_itself(boot: BootRecord) -> bool:
+    """True while a slot is on trial or was given up and runs: the agent ends that, also where no charger program is up.
+
+    A look back is none: it waits for a moment without sessions, which only the program can give.
+    """
+    pairs = (boot.firmware, boot.config)
+    on_trial = any(pair.trial is not None and pair.trial.kind is not TrialKind.LOOK_BACK for pair in pairs)
+    return on_trial or any(runs_what_it_left(pair) for pair in pairs)
 
 
 def job_of_trial(state: AgentState, kind: ReleaseKind, trial: Trial) -> Job | None:

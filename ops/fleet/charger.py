@@ -139,7 +139,7 @@ class VirtualCharger:
             self._rebooting = True
 
         return ProgramLine(
-            running.control,
+            lambda: running.control,
             clock=self._clock,
             boot_id=running.boot_id,
             site=site_of(self._settings),

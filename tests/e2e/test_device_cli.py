@@ -15,16 +15,24 @@ from typing import Self
 
 import pytest
 
+from device_client.adapters.records import FileRecords
+from device_client.domain.boot import BootRecord, boot
+from device_client.domain.resuming import MAX_STARTS
+from device_client.domain.slots import Image, SlotName, Trial, TrialKind, armed, verified
 from ops.fleet.programs import image
 from ops.world import PublishedRelease, World, make_world
 from otacore.clock import SystemClock
-from otacore.wire.release import EMERGENCY_PACE
+from otacore.durable import FileStorage
+from otacore.ids import RolloutId
+from otacore.wire.release import EMERGENCY_PACE, ReleaseKind
 from otacore.wire.report import Fact
 from tests.fakes.offering_server import OfferingServer
 
 PRODUCT, HARDWARE = "acme-dc50", "rev-a"
 CLOCK = SystemClock()
 LIMIT_S = 60
+NEW = Image("bb" * 32, "bb" * 32, 10, "1.1.0", 0)
+"""On trial; nothing of it is ever read."""
 WITHOUT_CARS = image("1.0.0").replace(b"FIRST_CAR_MS = (50, 250)", b"FIRST_CAR_MS = (36_000_000, 36_000_000)")
 """The first car comes long after the test: `once` looks for an idle moment once."""
 
@@ -115,6 +123,25 @@ class Box:
         assert self.provision() == Ended(0, "", "")
         assert self.run("enrol", said=self.token) == Ended(0, "enrolled CP-1\n", "")
 
+    def on_trial(self) -> None:
+        """Delivered, and booted into slot B on trial by the boot ROM; its program is another one, and not up."""
+        self.delivered()
+        settings = self.directory / "device.toml"
+        settings.write_text(settings.read_text().replace(str(self.program.path), str(self.absent_program)))
+        trial = Trial(SlotName.B, TrialKind.INSTALL, "0b" * 16, RolloutId("r1"))
+        pair = verified(self.records.read_boot().firmware, SlotName.B, NEW)
+        record, chosen, _ = boot(BootRecord(armed(pair, trial, ReleaseKind.FIRMWARE)))
+        assert chosen.slot is SlotName.B
+        self.records.write_boot(record)
+
+    @property
+    def absent_program(self) -> Path:
+        return self.directory / "absent.sock"
+
+    @property
+    def records(self) -> FileRecords:
+        return FileRecords(FileStorage(), self.directory / "charger" / "records")
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -192,6 +219,46 @@ def test_run_ends_with_the_program_it_serves(box: Box) -> None:
         box.program.programs[-1].kill()
         _, said = agent.communicate(timeout=LIMIT_S)
     assert (agent.returncode, said.partition(":")[0]) == (1, "device.program_silent")
+
+
+def test_a_trial_whose_program_never_comes_up_is_given_up(box: Box) -> None:
+    """The agent would end, be started again and end, with the trial set for ever (D3)."""
+    box.on_trial()
+    rebooted = box.directory / "rebooted"
+    for _ in range(MAX_STARTS):
+        assert box.run("once") == Ended(0, "", "")
+        assert not rebooted.exists(), "the program has its time to come up"
+    assert box.run("once").status == 0
+    assert rebooted.exists()
+    assert box.records.read_boot().firmware.trial is None
+    assert box.records.read_journal().failure_of(NEW.release_digest) == "device.not_kept_in_time"
+
+
+def test_a_trial_whose_program_ends_is_given_up_at_once(box: Box) -> None:
+    """The agent would end with the program, before it gave the trial up (D3)."""
+    box.on_trial()
+    rebooted = box.directory / "rebooted"
+    os.mkfifo(rebooted)
+    settings = box.directory / "device.toml"
+    settings.write_text(settings.read_text().replace('["touch", ', f'["cp", "{settings}", '))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(box.absent_program))
+        listener.listen()
+        with subprocess.Popen(box.command("run"), stderr=subprocess.PIPE) as agent:
+            listener.accept()[0].close()
+            rebooted.read_bytes()
+            agent.send_signal(signal.SIGTERM)
+            assert agent.wait(LIMIT_S) == 0
+    assert box.records.read_boot().firmware.trial is None
+    assert box.records.read_journal().failure_of(NEW.release_digest) == "device.self_test_failed"
+
+
+def test_without_a_program_and_without_a_trial_an_agent_ends(box: Box) -> None:
+    """An agent without its program would take offers that it cannot carry out."""
+    box.delivered()
+    settings = box.directory / "device.toml"
+    settings.write_text(settings.read_text().replace(str(box.program.path), str(box.absent_program)))
+    assert error(box.run("run")) == (1, "device.program_silent")
 
 
 def test_forget_lets_a_failed_release_be_tried_again(box: Box) -> None:

@@ -1,25 +1,28 @@
 """The line to the charger's program, held by the real demo firmware in a process of its own."""
 
 import hashlib
+import json
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from device_client.adapters.program import ConfigSlot, ProgramLine, Site
+from device_client.adapters import program
+from device_client.adapters.program import STATUS_EVERY_MS, ConfigSlot, ProgramLine, Site
 from device_client.domain.events import Check, Health
 from device_client.domain.slots import Image, SlotName
 from device_client.service.ports import Surroundings
 from ops.fleet.charger_log import Line, read_log
 from ops.fleet.programs import image
-from otacore.clock import SystemClock
+from otacore.clock import Clock, SystemClock
 from otacore.errors import Refused, Unavailable
+from tests.fakes.hand_clock import HandClock
 
 WELL = Health(Check.PASSED, Check.PASSED, Check.PASSED, Check.PASSED)
 CONFIG = b'{"power_cap_w": 7000}'
@@ -73,7 +76,7 @@ def started(
     os.close(power)
     configs: dict[SlotName, ConfigSlot] = {}
     line = ProgramLine(
-        ours,
+        lambda: ours,
         clock=SystemClock(),
         boot_id="boot-1",
         site=Site(window_open=lambda now_ms: True, link_up=lambda: True),
@@ -235,19 +238,100 @@ def test_charging_goes_on_without_the_agent(tmp_path: Path) -> None:
             assert running.process.poll() is None
 
 
+def plain_line(open_line: Callable[[], socket.socket], clock: Clock) -> ProgramLine:
+    """A line to a program that the test plays itself."""
+    return ProgramLine(
+        open_line,
+        clock=clock,
+        boot_id="b",
+        site=Site(window_open=lambda now_ms: True, link_up=lambda: True),
+        config_slot=lambda slot: None,
+        running_config="",
+        reboot=lambda: None,
+    )
+
+
+def answers(theirs: socket.socket, number: int, **said: object) -> None:
+    """The program's answer to the question of that number, told before it is asked."""
+    told = {"event": "status", "answers": number, "charging": False, "held": False, "config": "", **said}
+    theirs.send(json.dumps(told).encode())
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"self_test": True, "meter": True}, Check.PASSED),
+        ({"self_test": None, "meter": True}, Check.PENDING),
+        ({"self_test": True}, Check.PENDING),
+        ({}, Check.PENDING),
+        ({"self_test": False, "meter": None}, Check.FAILED),
+        ({"self_test": True, "meter": False}, Check.FAILED),
+        ({"self_test": 1, "meter": True}, Check.FAILED),
+    ],
+)
+def test_a_test_that_still_runs_has_not_failed(said: dict[str, object], expected: Check) -> None:
+    """Good firmware whose self-tests take a minute would be given up in its first second (D3)."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        answers(theirs, 1, **said)
+        assert plain_line(lambda: ours, HandClock()).look().health.overall is expected
+
+
+def test_a_program_that_is_not_up_yet_is_awaited(tmp_path: Path) -> None:
+    """A program that starts a moment after the agent would cost a good release its trial (D3)."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    absent = [Unavailable("device.program_silent", "not there"), Unavailable("device.program_silent", "not there")]
+
+    def open_line() -> socket.socket:
+        if absent:
+            raise absent[0]
+        return ours
+
+    with ours, theirs:
+        line = plain_line(open_line, HandClock())
+        assert line.look().health.overall is Check.PENDING
+        with pytest.raises(Unavailable):
+            line.hold()
+        absent.clear()
+        answers(theirs, 1, self_test=True, meter=True)
+        assert line.look().health == WELL
+        theirs.close()
+        assert line.look().health.services is Check.FAILED
+
+
+def test_a_program_that_falls_silent_has_failed_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow first answer would cost a good release its trial, or a hung program would pass for one that comes up."""
+    monkeypatch.setattr(program, "ANSWER_LIMIT_S", 0.01)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    clock = HandClock()
+    with ours, theirs:
+        line = plain_line(lambda: ours, clock)
+        assert line.look().health.overall is Check.PENDING
+        answers(theirs, 2, self_test=True, meter=True)
+        assert line.look().health == WELL
+        clock.advance(3 * STATUS_EVERY_MS)
+        assert line.look().health.services is Check.FAILED
+
+
+def test_the_backend_is_a_second_endpoint() -> None:
+    """A fleet whose update server is down would look back, although its charging backend answers (D3)."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    clock = HandClock()
+    with ours, theirs:
+        line = plain_line(lambda: ours, clock)
+        answers(theirs, 1, backend_contact=True)
+        assert line.look().backend_contact
+        assert not line.look().backend_contact, "it is told once"
+        clock.advance(STATUS_EVERY_MS)
+        answers(theirs, 2, backend_contact=False)
+        assert not line.look().backend_contact
+
+
 def test_messages_that_are_none_are_passed_over(tmp_path: Path) -> None:
     """A program that babbles would stop the update that repairs it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
-        line = ProgramLine(
-            ours,
-            clock=SystemClock(),
-            boot_id="b",
-            site=Site(window_open=lambda now_ms: True, link_up=lambda: True),
-            config_slot=lambda slot: None,
-            running_config="",
-            reboot=lambda: None,
-        )
+        line = plain_line(lambda: ours, SystemClock())
         for babble in (
             b"\xff\xfe",
             b"[]",

@@ -3,9 +3,22 @@
 import pytest
 
 from device_client.domain import effects as do
+from device_client.domain.boot import BootRecord, boot
 from device_client.domain.journal import Journal
-from device_client.domain.slots import SlotName, SlotStatus
+from device_client.domain.repairs import must_end_by_itself
+from device_client.domain.slots import (
+    Image,
+    SlotName,
+    SlotStatus,
+    Trial,
+    TrialKind,
+    armed,
+    factory_pair,
+    trial_failed,
+    verified,
+)
 from device_client.domain.state import Stage
+from otacore.wire.release import ReleaseKind
 from otacore.wire.report import Fact, Phase
 from tests.fakes.paper_charger import CONFIG, FIRMWARE, Behaviour, Cut, PaperCharger
 from tests.fakes.paper_world import PaperWorld, digest_of
@@ -281,3 +294,25 @@ def test_a_healthy_agent_gives_the_tries_back() -> None:
         charger.power_off()
         charger.run(1)
     assert charger.digest() == NEW
+
+
+@pytest.mark.parametrize("kind", [FIRMWARE, CONFIG])
+def test_what_an_agent_ends_also_without_a_charger_program(kind: ReleaseKind) -> None:
+    """A trial outlives its time because its program never came up, or an idle agent runs with nobody to serve."""
+    image = Image("aa" * 32, "aa" * 32, 9, "1.0.0", 0)
+    settled = BootRecord(factory_pair(image, FIRMWARE), factory_pair(image, CONFIG))
+    assert not must_end_by_itself(settled)
+    pair = verified(settled.pair(kind), SlotName.B, image)
+
+    def on_trial(trial_kind: TrialKind) -> BootRecord:
+        flagged = armed(pair, Trial(SlotName.B, trial_kind, None, None), kind)
+        return boot(settled.with_pair(kind, flagged))[0]
+
+    tried = on_trial(TrialKind.INSTALL)
+    assert must_end_by_itself(tried)
+    assert must_end_by_itself(on_trial(TrialKind.RECOVER))
+    assert not must_end_by_itself(on_trial(TrialKind.LOOK_BACK)), "it waits for a moment that only a program can give"
+    given_up = tried.with_pair(kind, trial_failed(tried.pair(kind)))
+    assert must_end_by_itself(given_up), "the slot that was left still runs"
+    left, _, _ = boot(given_up)
+    assert not must_end_by_itself(left)
