@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _stopped)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     try:
-        return _run(parsed.dir.absolute(), SMALL if parsed.small else FULL, console, keep=bool(os.environ.get("KEEP")))
+        return _run(parsed.dir.absolute(), SMALL if parsed.small else FULL, console, keep=stays(os.environ))
     except KeyboardInterrupt:
         console.print("stopped; nothing of the demo runs any more")
         return STOPPED_EXIT
@@ -55,6 +55,11 @@ def _run(directory: Path, scale: Scale, console: Console, *, keep: bool) -> int:
         if keep:
             _stay(made, console)
     return 0 if all(claim.holds for claim in claims) else 1
+
+
+def stays(environment: Mapping[str, str]) -> bool:
+    """Whether the demo is to go on after its end: `KEEP=1`, and nothing else, for `KEEP=0` says no."""
+    return environment.get("KEEP") == "1"
 
 
 def _stay(made: Stage, console: Console) -> None:

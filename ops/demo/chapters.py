@@ -42,10 +42,10 @@ class Played:
 
 
 def play_good(stage: Stage) -> Played:
-    """Firmware 1.1.0 goes to everybody, wave by wave."""
+    """Firmware 1.1.0 goes to everybody, wave by wave, and the judge says of each that it is well."""
     release = _firmware(stage, GOOD)
     _begin(stage, "good-1-1-0", release)
-    _finish(stage, "good-1-1-0", told=None)
+    _finish(stage, "good-1-1-0", _is_proven, told=None)
     return Played("good-1-1-0", release)
 
 
@@ -75,13 +75,21 @@ def play_config(stage: Stage) -> Played:
     _begin(stage, "tariff-1-0-0", release)
     last = watch(stage, "tariff-1-0-0", _in_mid_wave)
     announced = _halt_and_resume(stage, "tariff-1-0-0")
-    _finish(stage, "tariff-1-0-0", told=last)
+    _finish(stage, "tariff-1-0-0", _is_completed, told=last)
     return Played("tariff-1-0-0", release, announced)
 
 
-def _finish(stage: Stage, rollout_id: str, *, told: Scene | None) -> None:
-    """Until it is completed and the last latecomer has it."""
-    watch(stage, rollout_id, lambda scene: scene.state == "completed", told=told)
+def _is_completed(scene: Scene) -> bool:
+    return scene.state == "completed"
+
+
+def _is_proven(scene: Scene) -> bool:
+    return _is_completed(scene) and scene.proven is True
+
+
+def _finish(stage: Stage, rollout_id: str, reached: Callable[[Scene], bool], *, told: Scene | None) -> None:
+    """Until it is completed as the story says, and the last latecomer has it. Raises: as `watch`."""
+    watch(stage, rollout_id, reached, told=told)
 
     def everybody() -> bool:
         return stage.engineer.show(rollout_id).count("confirmed", "settled", "unwell") == stage.scale.chargers

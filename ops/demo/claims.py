@@ -1,10 +1,11 @@
 """The table *claimed / observed*: what was promised of a rollout, held against the chargers' own logs.
 
-Pure. Of the server's view it knows two numbers per halt, the ones that the halt itself announced: when it was, and how
-many permits were still out. It does not know states, verdicts or reports.
+Pure. Of the server's view it knows that there was a halt, and two numbers that the halt itself announced: when it was,
+and how many permits were still out. It does not know states, verdicts or reports.
 
 Rules:
-1. A claim that nothing could break is none: a release that nobody ran, or a fleet without sessions, fails its claims.
+1. A claim that nothing could break is none: a release that nobody ran, one that nobody halted, or a fleet without
+   sessions, fails its claims.
 2. Instants are of one machine's clock, as all the demo's processes run on one.
 """
 
@@ -53,7 +54,10 @@ class Expected:
     signed: Mapping[str, str]
     """SHA-256 of every image and configuration that was signed, with its name."""
     bad: tuple[BadRelease, ...]
+    halted: Mapping[str, str]
+    """Digest of every release that the story halts at least once, with its name."""
     halts: tuple[Halt, ...]
+    """Those that happened."""
     firmware_sha256: str
     config_sha256: str
     chargers: int
@@ -75,6 +79,7 @@ def all_claims(fleet: Sequence[History], expected: Expected) -> tuple[Claim, ...
     for bad in expected.bad:
         rows += [_reach(fleet, bad), _back(fleet, bad)]
         rows += [_within_cap(fleet, bad)] if bad.dies_on_boot else []
+    rows += [_was_halted(expected, digest, name) for digest, name in expected.halted.items()]
     rows += [_after_halt(fleet, halt) for halt in expected.halts]
     return (*rows, _cut_off(fleet), _unsigned(fleet, expected), _two_of_a_site(fleet), _at_the_end(fleet, expected))
 
@@ -126,6 +131,11 @@ def _cap_allowed(earlier: Sequence[Activation], at_ms: int, bad: BadRelease) -> 
 
 def _granted_ms(activation: Activation) -> int:
     return activation.permitted_ms or activation.at_ms
+
+
+def _was_halted(expected: Expected, release_digest: str, name: str) -> Claim:
+    halts = sum(halt.release_digest == release_digest for halt in expected.halts)
+    return Claim(f"halts of {name}", "1 or more", f"{halts}", halts > 0)
 
 
 def _after_halt(fleet: Sequence[History], halt: Halt) -> Claim:

@@ -30,6 +30,7 @@ def play(stage: Stage) -> tuple[Claim, ...]:
             bad_release(sick, stage.scale, good.sha256),
             bad_release(dead, stage.scale, good.sha256, dies_on_boot=True),
         ),
+        halted={one.release.digest: one.name for one in (sick, dead, config)},
         halts=tuple(halts),
         firmware_sha256=good.sha256,
         config_sha256=config.sha256,

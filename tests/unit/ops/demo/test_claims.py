@@ -19,6 +19,7 @@ EXPECTED = Expected(
             "1.3.0", DEAD, f"release {DEAD}", most=10, good_sha256=GOOD, dies_on_boot=True, start_deadline_ms=1_000
         ),
     ),
+    halted={f"release {SICK}": "1.2.0", f"release {DEAD}": "1.3.0", f"release {CAP}": "configuration 1.0.0"},
     halts=(
         Halt("1.2.0", f"release {SICK}", at_ms=2_500, announced=1),
         Halt("1.3.0", f"release {DEAD}", at_ms=3_500, announced=0),
@@ -133,6 +134,13 @@ def test_an_activation_after_the_halt_that_it_did_not_announce_fails() -> None:
     what = "activations after the halt of 1.2.0 beyond those it announced"
     assert failing(with_first(late)) == [what]
     assert observed(what, all_claims(with_first(late), EXPECTED)) == "1 (2 after, 1 announced)"
+
+
+@pytest.mark.parametrize("halt", EXPECTED.halts, ids=lambda halt: halt.release)
+def test_a_release_that_nobody_halted_proves_nothing(halt: Halt) -> None:
+    """Without a halt nothing comes after one: the table would be the better, the less was stopped."""
+    without = replace(EXPECTED, halts=tuple(one for one in EXPECTED.halts if one is not halt))
+    assert failing(FLEET, without) == [f"halts of {halt.release}"]
 
 
 def test_an_activation_while_an_operators_halt_lasts_fails() -> None:
