@@ -1,13 +1,15 @@
 """The judge's bench: false halts and promotions, harm before the halt, sizes, the demo, and other judges beside it.
 
 `run(scale)` measures every row and answers rows and figures; a file to keep rows in makes it resumable. Full scale is
-20,000 rollouts for every error rate. Seeds are fixed by the row's name, so equal scales give equal numbers.
+20,000 rollouts for every error rate. Seeds are fixed by the row's name, so equal scales give equal numbers. A kept row
+carries a digest of the code that measured it, and is measured again when that code has changed.
 """
 
+import hashlib
 import json
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ MIN_ROLLOUTS = 200
 QUICK_SCALE = 0.02
 ROWS = Path(__file__).with_name("rows.json")
 PARTIAL = Path(".tidegate/bench-judge.jsonl")
+ROOT = Path(__file__).parents[2]
+MEASURED_CODE = (ROOT / "rollout" / "domain" / "judge", Path(__file__).parent)
 HARM = "harm: {} % do not boot, 10 metrics, capped, m = 3"
 OTHERS = "other judges, {} % do not boot, no cap"
 HARM_PCT = (100, 50, 20, 10)
@@ -39,9 +43,11 @@ def run(
 ) -> dict[str, Any]:
     """Measure all rows (or those whose name holds one of `only`) at `scale` of the full number of rollouts.
 
-    Rows already kept at the same scale are not measured again. `tell` hears of each row as it is done.
+    Rows already kept at the same scale, by the same code, are not measured again. `tell` hears of each row as it is
+    done.
     """
-    done = {} if keep is None else _kept(keep, scale)
+    code = code_digest(MEASURED_CODE)
+    done = {} if keep is None else _kept(keep, scale, code)
     rows = []
     for row in all_rows():
         if not any(text in row.name for text in only):
@@ -49,7 +55,7 @@ def run(
         result = done.get(row.name) or _measure(row, scale)
         if keep is not None and row.name not in done:
             with keep.open("a") as file:
-                file.write(json.dumps(result) + "\n")
+                file.write(json.dumps({"code": code, "row": result}) + "\n")
         tell(result)
         rows.append(result)
     return {
@@ -108,8 +114,20 @@ def _measure(row: Row, scale: float) -> dict[str, Any]:
     }
 
 
-def _kept(keep: Path, scale: float) -> dict[str, dict[str, Any]]:
+def code_digest(folders: Iterable[Path]) -> str:
+    """SHA-256 over every Python file of these folders, names included."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")):
+            content = path.read_bytes()
+            digest.update(f"{folder.name}/{path.relative_to(folder)} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def _kept(keep: Path, scale: float, code: str) -> dict[str, dict[str, Any]]:
+    """Rows of this scale and this code; a line of an older form is of older code."""
     if not keep.exists():
         return {}
-    rows = [json.loads(line) for line in keep.read_text().splitlines()]
+    lines = [json.loads(line) for line in keep.read_text().splitlines()]
+    rows = [line["row"] for line in lines if line.get("code") == code]
     return {row["name"]: row for row in rows if row["scale"] == scale}
