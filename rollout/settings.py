@@ -51,9 +51,11 @@ class Settings(Database):
     key_passphrase: SecretStr = SecretStr("")
     """Passphrase of key files; give it through the environment or `key_passphrase_file`."""
     key_passphrase_file: Path | None = None
+    """File that holds the passphrase; it goes before `key_passphrase`."""
     metadata_url: str = Field(max_length=1000)
     """Where the repository's signed metadata is read, for example `http://127.0.0.1:8080/repository/metadata/`."""
     targets_url: str = Field(max_length=1000)
+    """Where its target files are read, for example `http://127.0.0.1:8080/repository/targets/`."""
     factory_root: Path
     """The first root metadata, which chargers also carry."""
     poll_after_s: int = Field(default=60, ge=1, le=86_400)
@@ -63,11 +65,15 @@ class Settings(Database):
     catalogue_refresh_s: int = Field(default=30, ge=1, le=3600)
     """How often the repository is verified anew, when no publication hints at it before."""
     tick_s: float = Field(default=1.0, ge=0.05, le=3600)
+    """How often rollouts are looked at in a process that ticks by itself."""
     body_bytes: int = Field(default=512 * 1024, ge=1024, le=64 * 1024 * 1024)
+    """Largest body of a call."""
     bulk_bytes: int = Field(default=16 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024)
     """Bodies of bulk registration."""
     body_s: float = Field(default=20, gt=0, le=600)
+    """How long a body may take to arrive."""
     calls_at_once: int = Field(default=2000, ge=1, le=100_000)
+    """Of chargers, and as many of people; more are told to come later."""
 
     def passphrase(self) -> str:
         """The passphrase of key files, from its file when one is named."""

@@ -1,11 +1,12 @@
 """How much, how slowly, and how many at once: limits before any door sees a request.
 
-Plain ASGI. It knows no route and no message.
+Plain ASGI. Of routes it knows only whose they are: people's begin with `/api/`, all others are the chargers'.
 
 Rules:
 1. A body is never read past its limit, whether its length was announced or not.
 2. A body must be whole within its time; a client that drips is let go.
-3. Calls beyond `calls_at_once` are told to come later, so that memory and waiting stay bounded.
+3. Calls beyond `calls_at_once` are told to come later, so that memory and waiting stay bounded. People's calls are
+   counted by themselves: a fleet that comes back at once, or downloads, keeps nobody from halting.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from otacore.errors import Misuse, OtaError, Unavailable
 from rollout.api.problems import answer_error, problem_of
 
+PEOPLE_PREFIX = "/api/"
 BULK_PATHS = frozenset({"/api/v1/fleet/sites", "/api/v1/fleet/chargers"})
 
 
@@ -38,26 +40,27 @@ class Limited:
     def __init__(self, app: ASGIApp, limits: CallLimits) -> None:
         self._app = app
         self._limits = limits
-        self._calls = 0
+        self._calls = {True: 0, False: 0}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call within the limits."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
+        from_people = scope["path"].startswith(PEOPLE_PREFIX)
+        refusal = self._refusal(scope, from_people=from_people)
         if refusal is not None:
             await answer_error(refusal)(scope, receive, send)
             return
-        self._calls += 1
+        self._calls[from_people] += 1
         try:
             watch = _BodyWatch(receive, body_bytes=self._body_bytes(scope), body_s=self._limits.body_s)
             await self._app(scope, watch.receive, send)
         finally:
-            self._calls -= 1
+            self._calls[from_people] -= 1
 
-    def _refusal(self, scope: Scope) -> OtaError | None:
-        if self._calls >= self._limits.calls_at_once:
+    def _refusal(self, scope: Scope, *, from_people: bool) -> OtaError | None:
+        if self._calls[from_people] >= self._limits.calls_at_once:
             return Unavailable("http.too_many_waiting", "the server is at its limit of calls; try again later")
         announced = _announced_bytes(scope)
         if announced is not None and announced > self._body_bytes(scope):

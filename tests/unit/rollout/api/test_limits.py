@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from rollout.api.limits import CallLimits, Limited
@@ -31,9 +32,9 @@ async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
 class _Call:
     """One request whose body comes in pieces; with `hangs` the last one never comes."""
 
-    def __init__(self, *pieces: bytes, announced: int | None = None, hangs: bool = False) -> None:
+    def __init__(self, *pieces: bytes, announced: int | None = None, path: str = "/", hangs: bool = False) -> None:
         headers = [] if announced is None else [(b"content-length", str(announced).encode())]
-        self.scope: Scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
+        self.scope: Scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
         self.received = 0
         self.sent: list[Message] = []
         self._pieces = list(pieces)
@@ -91,19 +92,23 @@ def test_a_body_that_drips_is_let_go() -> None:
     assert (call.status, call.code) == (408, "http.body_too_slow")
 
 
-def test_calls_beyond_the_limit_are_told_to_come_later() -> None:
-    """Without a bound every waiting call costs memory until the server dies and serves nobody."""
+@pytest.mark.parametrize(
+    ("crowd", "other"), [("/device/v1/poll", "/api/v1/rollouts/r-1/halt"), ("/api/v1/rollouts", "/device/v1/poll")]
+)
+def test_calls_beyond_the_limit_are_told_to_come_later_and_leave_the_other_side_alone(crowd: str, other: str) -> None:
+    """Without a bound every waiting call costs memory; with one bound for all, a returning fleet would bar a halt."""
 
     async def scenario() -> None:
         app = Limited(_echo, CallLimits(body_bytes=100, bulk_bytes=1000, body_s=10, calls_at_once=2))
-        waiting = [_Call(b"x", hangs=True) for _ in range(2)]
+        waiting = [_Call(b"x", path=crowd, hangs=True) for _ in range(2)]
         tasks = [asyncio.create_task(call.run(app)) for call in waiting]
         await asyncio.sleep(0)
-        turned_away = await _Call(b"x").run(app)
+        turned_away = await _Call(b"x", path=crowd).run(app)
         assert (turned_away.status, turned_away.code) == (503, "http.too_many_waiting")
+        assert (await _Call(b"x", path=other).run(app)).status == 200
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert (await _Call(b"x").run(app)).status == 200
+        assert (await _Call(b"x", path=crowd).run(app)).status == 200
 
     asyncio.run(scenario())
