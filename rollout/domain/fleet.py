@@ -8,7 +8,7 @@ Rules:
 2. Times are unix milliseconds by the server's clock.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from otacore.wire import checks
@@ -87,6 +87,7 @@ class Device:
     enrolled_at_ms: int | None = None
     out_of_service: bool = False
     quarantine: Quarantine | None = None
+    quarantined_at_ms: int | None = None
 
     def __post_init__(self) -> None:
         checks.device_id(self.device_id)
@@ -96,6 +97,14 @@ class Device:
         checks.slug("hardware", self.hardware)
         checks.integer("rating_w", self.rating_w, 1)
         _check_labels(self.labels)
+
+    def quarantined(self, why: Quarantine, *, now_ms: int) -> "Device":
+        """Shut out from now on."""
+        return replace(self, quarantine=why, quarantined_at_ms=now_ms)
+
+    def reenabled(self) -> "Device":
+        """Shut out no longer."""
+        return replace(self, quarantine=None, quarantined_at_ms=None)
 
 
 @dataclass(frozen=True, slots=True)

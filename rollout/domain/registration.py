@@ -43,6 +43,11 @@ def device_from(row: ChargerRow, *, number: int) -> Device:
         raise Misuse("register.bad_row", f"charger {row.device_id!r}: {error}") from error
 
 
+def row_of(device: Device) -> ChargerRow:
+    """What stands registered of it."""
+    return ChargerRow(device.device_id, device.site_id, device.product, device.hardware, device.rating_w, device.labels)
+
+
 def changed_device(before: Device, row: ChargerRow) -> Device:
     """The charger as the row wants it. Raises: Misuse("register.bad_row")."""
     try:

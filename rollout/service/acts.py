@@ -1,7 +1,8 @@
 """Acts of persons: one way in for all of them, so that role, danger, approval, audit and act stand in one transaction.
 
 An act is a value (`Act`): word, subject, parameters as canonical JSON. A safe one is done at once. A dangerous one
-becomes a request for a second person, bound to exactly this act and to the epoch that the asker saw; `approve` does it.
+becomes a request for a second person, bound to exactly this act, to the epoch that the asker saw, and to what else the
+act is about, as it stood then (`Rule.looks_at`); `approve` does it.
 What each act does stands in `acts_rollout.py` and `acts_fleet.py`.
 
 Rules:
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from otacore.clock import Clock
-from otacore.errors import Misuse, Refused
+from otacore.errors import Conflict, Misuse, Refused
 from rollout.domain.approvals import Action, ask, canonical, check_approval
 from rollout.domain.people import Approval, Principal, Role
 from rollout.service.journal import record_act
@@ -25,6 +26,8 @@ from rollout.service.transact import committed
 MAX_OPEN_APPROVALS = 1000
 APPROVAL_ID_BYTES = 12
 MAX_TOLD_BYTES = 4096
+SEEN = "seen"
+"""Among the parameters of an act that waits: what it is about, as it stood when it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,11 @@ class Desk:
     expected_epoch: int | None = None
 
 
+def nothing_else(_tx: Transaction, _act: Act) -> str:
+    """Everything that the asker looked at is in the act, or behind the rollout's epoch."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """How an act is treated."""
@@ -81,6 +89,8 @@ class Rule:
     perform: Callable[[Transaction, Act, Desk], Acted]
     danger: Callable[[Transaction, Act, Desk], str | None]
     """Why it needs two persons; None when one is enough."""
+    looks_at: Callable[[Transaction, Act], str] = nothing_else
+    """What both persons must have looked at: when it moved in between, the request is stale."""
 
 
 class ActService:
@@ -130,6 +140,8 @@ class ActService:
             raise Refused("approval.asker_gone", f"{approval.requested_by} is no principal any more: ask again")
         require_role(asker, rule.role)
         act = Act(Action(approval.action), approval.subject, approval.reason, approval.parameters)
+        if act.given().get(SEEN) != rule.looks_at(tx, act):
+            raise Conflict("approval.stale", "what this is about has changed since: look at it, then ask again")
         desk = Desk(now_ms, self._entropy, asker)
         tx.put_approval(replace(approval, approved_by=actor.name, approved_at_ms=now_ms))
         return _perform(tx, rule, act, desk, approved_by=actor.name)
@@ -150,12 +162,13 @@ def _do(tx: Transaction, rule: Rule, act: Act, desk: Desk) -> Acted | AwaitingAp
     why = rule.danger(tx, act, desk)
     if why is None:
         return _perform(tx, rule, act, desk, approved_by=None)
+    parameters = canonical({**act.given(), SEEN: rule.looks_at(tx, act)})
     approval = ask(
         desk.entropy.hex(APPROVAL_ID_BYTES),
         asker=desk.by,
         action=act.action,
         subject=act.subject,
-        parameters=act.parameters,
+        parameters=parameters,
         epoch=_epoch_of(tx, act.subject, act.action),
         reason=act.reason,
         now_ms=desk.now_ms,

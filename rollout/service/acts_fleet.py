@@ -1,7 +1,8 @@
 """What persons do with chargers: out of service and back, isolate and re-enable, latches, enrolment tokens.
 
 Which need two persons (A2): a second charger of a site out of service, isolating more than one site or 50 chargers per
-person and day, re-enabling, unlatching, a token for a charger that is enrolled already.
+person and day, re-enabling, unlatching, a token for a charger that is enrolled already. Each of these is bound to what
+both persons looked at: who of the site is out, the very quarantine, the very latch, the key that would be replaced.
 """
 
 from collections.abc import Iterable, Mapping
@@ -47,6 +48,11 @@ def _out_of_service_danger(tx: Transaction, act: Act, _desk: Desk) -> str | None
     return f"{others[0]} of the same site is out of service already" if others else None
 
 
+def _who_is_out(tx: Transaction, act: Act) -> str:
+    mates = tx.devices_of_site(require_device(tx, act.subject).site_id)
+    return ",".join(mate.device_id for mate in mates if mate.out_of_service)
+
+
 def _back_in_service(tx: Transaction, act: Act, _desk: Desk) -> Acted:
     tx.put_device(replace(require_device(tx, act.subject), out_of_service=False))
     return Acted(act.action, act.subject)
@@ -55,7 +61,7 @@ def _back_in_service(tx: Transaction, act: Act, _desk: Desk) -> Acted:
 def _isolate(tx: Transaction, act: Act, desk: Desk) -> Acted:
     for device in _named(tx, act):
         if device.quarantine is None:
-            tx.put_device(replace(device, quarantine=Quarantine.OPERATOR))
+            tx.put_device(device.quarantined(Quarantine.OPERATOR, now_ms=desk.now_ms))
             censor_everywhere(tx, device.device_id, CensorReason.QUARANTINED, now_ms=desk.now_ms)
     return Acted(act.action, act.subject)
 
@@ -75,8 +81,13 @@ def _reenable(tx: Transaction, act: Act, _desk: Desk) -> Acted:
     device = require_device(tx, act.subject)
     if device.quarantine is None:
         raise Misuse("device.not_quarantined", f"{act.subject} is not quarantined")
-    tx.put_device(replace(device, quarantine=None))
+    tx.put_device(device.reenabled())
     return Acted(act.action, act.subject)
+
+
+def _this_quarantine(tx: Transaction, act: Act) -> str:
+    device = require_device(tx, act.subject)
+    return f"{device.quarantine} since {device.quarantined_at_ms}"
 
 
 def _always_danger(_tx: Transaction, act: Act, _desk: Desk) -> str | None:
@@ -96,6 +107,11 @@ def _unlatch(tx: Transaction, act: Act, _desk: Desk) -> Acted:
     return Acted(act.action, act.subject)
 
 
+def _this_latch(tx: Transaction, act: Act) -> str:
+    stands = [latch for latch in tx.latches() if latch.scope == act.subject]
+    return "; ".join(f"{latch.by} since {latch.at_ms}" for latch in stands)
+
+
 def _issue_token(tx: Transaction, act: Act, desk: Desk) -> Acted:
     device = require_device(tx, act.subject)
     ttl_s = act.given().get("ttl_s")
@@ -110,6 +126,10 @@ def _issue_token(tx: Transaction, act: Act, desk: Desk) -> Acted:
 def _issue_token_danger(tx: Transaction, act: Act, _desk: Desk) -> str | None:
     enrolled = require_device(tx, act.subject).enrolled_at_ms is not None
     return "this charger is enrolled already; a new key is bound by two persons" if enrolled else None
+
+
+def _this_key(tx: Transaction, act: Act) -> str:
+    return require_device(tx, act.subject).public_key or ""
 
 
 def _named(tx: Transaction, act: Act) -> list[Device]:
@@ -129,11 +149,11 @@ def _require_scope(tx: Transaction, scope: str) -> None:
 
 
 FLEET_RULES: Mapping[Action, Rule] = {
-    Action.OUT_OF_SERVICE: Rule(Role.OPERATOR, _out_of_service, _out_of_service_danger),
+    Action.OUT_OF_SERVICE: Rule(Role.OPERATOR, _out_of_service, _out_of_service_danger, _who_is_out),
     Action.BACK_IN_SERVICE: Rule(Role.OPERATOR, _back_in_service, never),
     Action.ISOLATE: Rule(Role.OPERATOR, _isolate, _isolate_danger),
-    Action.REENABLE: Rule(Role.OPERATOR, _reenable, _always_danger),
+    Action.REENABLE: Rule(Role.OPERATOR, _reenable, _always_danger, _this_quarantine),
     Action.LATCH: Rule(Role.OPERATOR, _latch, never),
-    Action.UNLATCH: Rule(Role.OPERATOR, _unlatch, _always_danger),
-    Action.ISSUE_TOKEN: Rule(Role.OPERATOR, _issue_token, _issue_token_danger),
+    Action.UNLATCH: Rule(Role.OPERATOR, _unlatch, _always_danger, _this_latch),
+    Action.ISSUE_TOKEN: Rule(Role.OPERATOR, _issue_token, _issue_token_danger, _this_key),
 }

@@ -1,11 +1,15 @@
-"""Registering sites and chargers in bulk, as acts: all rows are checked before the first is written."""
+"""Registering sites and chargers in bulk, as acts: all rows are checked before the first is written.
 
+A registration that waits for a second person is bound to what stood registered under its names when it was asked for.
+"""
+
+import hashlib
 from collections.abc import Mapping
 from typing import TypeVar
 
 from otacore.errors import Misuse
-from otacore.wire.codec import from_plain
-from rollout.domain.approvals import Action
+from otacore.wire.codec import from_plain, to_plain
+from rollout.domain.approvals import Action, canonical
 from rollout.domain.fleet import Device, Site
 from rollout.domain.people import Role
 from rollout.domain.registration import (
@@ -16,6 +20,7 @@ from rollout.domain.registration import (
     is_dangerous_charger,
     is_dangerous_site,
     require_distinct,
+    row_of,
 )
 from rollout.service.acts import Act, Acted, Desk, Rule
 from rollout.service.ports import Transaction
@@ -74,6 +79,19 @@ def _chargers_danger(tx: Transaction, act: Act, _desk: Desk) -> str | None:
     return None
 
 
+def _sites_before(tx: Transaction, act: Act) -> str:
+    return _digest([to_plain(tx.site(site.site_id)) for site in _sites(act)])
+
+
+def _chargers_before(tx: Transaction, act: Act) -> str:
+    found = (tx.device(row.device_id) for row in _chargers(act))
+    return _digest([None if device is None else to_plain(row_of(device)) for device in found])
+
+
+def _digest(rows: list[object]) -> str:
+    return hashlib.sha256(canonical({"rows": rows}).encode()).hexdigest()
+
+
 def _require_fits(tx: Transaction, before: Device | None, after: Device) -> None:
     if tx.site(after.site_id) is None:
         raise Misuse("register.unknown_site", f"charger {after.device_id}: register site {after.site_id!r} first")
@@ -102,6 +120,6 @@ def _counted(wanted: list[tuple[T | None, T]]) -> Registered:
 
 
 REGISTRATION_RULES: Mapping[Action, Rule] = {
-    Action.REGISTER_SITES: Rule(Role.OPERATOR, _register_sites, _sites_danger),
-    Action.REGISTER_CHARGERS: Rule(Role.OPERATOR, _register_chargers, _chargers_danger),
+    Action.REGISTER_SITES: Rule(Role.OPERATOR, _register_sites, _sites_danger, _sites_before),
+    Action.REGISTER_CHARGERS: Rule(Role.OPERATOR, _register_chargers, _chargers_danger, _chargers_before),
 }

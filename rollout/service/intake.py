@@ -94,7 +94,7 @@ def _signed_images(tx: Transaction, report: Report) -> dict[str, str]:
 def _raise_clone_alarm(tx: Transaction, device: Device, report: Report, now_ms: int) -> None:
     if device.quarantine is Quarantine.CLONE:
         return
-    tx.put_device(replace(device, quarantine=Quarantine.CLONE))
+    tx.put_device(device.quarantined(Quarantine.CLONE, now_ms=now_ms))
     censor_everywhere(tx, device.device_id, CensorReason.QUARANTINED, now_ms=now_ms)
     detail = {"counter": report.counter, "fact": report.fact.value}
     record_act(tx, actor=INTAKE, action=CLONE_ALARM, subject=device.device_id, detail=detail, now_ms=now_ms)
@@ -198,7 +198,7 @@ def _take_hard_events(tx: Transaction, report: Report, told: Sequence[Participat
     device = require_device(tx, report.device_id)
     if device.quarantine is Quarantine.HARD_EVENT:
         return  # told before; it counts again once two persons have re-enabled the charger
-    tx.put_device(replace(device, quarantine=Quarantine.HARD_EVENT))
+    tx.put_device(device.quarantined(Quarantine.HARD_EVENT, now_ms=now_ms))
     detail = {"details": sorted(event.detail for event in hard)}
     record_act(tx, actor=INTAKE, action="hard_event", subject=device.device_id, detail=detail, now_ms=now_ms)
     for one in told:

@@ -56,6 +56,7 @@ DEVICE = Device(
     token_hash="ff" * 32,
     enrolled_at_ms=5,
     quarantine=Quarantine.OPERATOR,
+    quarantined_at_ms=6,
 )
 RUNNING = Running(DIGEST, DIGEST, "1.0.0", 1, confirmed=True, other_digest=OTHER_DIGEST)
 STATE = DeviceState(

@@ -34,6 +34,7 @@ class DeviceRow(SQLModel, table=True):
     enrolled_at_ms: int | None = big(default=None)
     out_of_service: bool
     quarantine: str | None = None
+    quarantined_at_ms: int | None = big(default=None)
 
 
 class DeviceStateRow(SQLModel, table=True):

@@ -93,6 +93,7 @@ def upgrade() -> None:  # noqa: PLR0915 -- one statement per table and index
         sa.Column("enrolled_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("out_of_service", sa.Boolean(), nullable=False),
         sa.Column("quarantine", sa.String(), nullable=True),
+        sa.Column("quarantined_at_ms", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("device_id"),
         sa.UniqueConstraint("number"),
         sa.UniqueConstraint("token_hash"),
