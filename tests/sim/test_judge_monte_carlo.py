@@ -23,6 +23,7 @@ NULLS = nulls.false_halt_worlds()
 LIGHT = [
     "1 metric, burst, base 2 %",
     "1 metric, entries over 24 h, base 5 %",
+    "10 metrics, burst, base 5 %",  # the worst of all rows at full scale
     "10 metrics sharing a site's rate, ICC 0.4, base 2 %",
     "start at its limit p0 = 1 % and 9 soak metrics, base 2 %",
     "start alone, p0 declared and true = base 5 %",
@@ -38,10 +39,21 @@ def test_good_releases_are_halted_in_at_most_one_per_cent(name: str) -> None:
     assert nulls.halted_share(NULLS[name], rollouts=ROLLOUTS, seed=5) * ROLLOUTS <= ALLOWED
 
 
-@pytest.mark.parametrize(("margin", "base", "controls"), [(30, 0.0, 1), (20, 0.02, 3), (10, 0.05, 3), (5, 0.02, 1)])
-def test_releases_at_the_margin_are_promoted_in_at_most_one_per_cent(margin: int, base: float, controls: int) -> None:
+@pytest.mark.parametrize(
+    ("margin", "base", "controls", "blocks"),
+    [
+        (30, 0.0, 1, 400),
+        (20, 0.0, 3, 1_000),  # the worst of all rows at full scale
+        (20, 0.02, 3, 400),
+        (10, 0.05, 3, 400),
+        (5, 0.02, 1, 400),
+    ],
+)
+def test_releases_at_the_margin_are_promoted_in_at_most_one_per_cent(
+    margin: int, base: float, controls: int, blocks: int
+) -> None:
     """If this fails promise R2 is broken: a release that is worse by the margin is promoted too often."""
-    share = nulls.promoted_share(margin=margin, base=base, controls=controls, blocks=400, rollouts=ROLLOUTS, seed=6)
+    share = nulls.promoted_share(margin=margin, base=base, controls=controls, blocks=blocks, rollouts=ROLLOUTS, seed=6)
     assert share * ROLLOUTS <= ALLOWED
 
 
@@ -55,12 +67,17 @@ def test_a_total_brick_stops_after_a_handful() -> None:
     assert np.median([harm.minutes for harm in found]) <= 10
 
 
-@pytest.mark.parametrize(("failing", "most"), [(0.5, 12.0), (0.2, 40.0)])
-def test_harm_is_bounded_before_the_halt(failing: float, most: float) -> None:
-    """If this fails a release with half or a fifth of the chargers dead goes much further than declared."""
+@pytest.mark.parametrize(("failing", "rollouts", "most"), [(0.5, 300, 12.0), (0.2, 1_500, 37.0), (0.1, 1_000, 120.0)])
+def test_harm_is_bounded_before_the_halt(failing: float, rollouts: int, most: float) -> None:
+    """If this fails a release with half, a fifth or a tenth of the chargers dead goes further than declared.
+
+    Declared are 12, 37 and 112 on average; the bench measures 10.7, 34.7 and 107.6. The last one varies by 80 from
+    rollout to rollout, so that the mean of 1,000 is uncertain by 2.6: 112 and a tolerance of 8 are asserted here, and
+    112 itself by the bench.
+    """
     world = exposure.StartWorld(failing=failing, controls=3)
-    found = exposure.harms(world, exposure.capped(CapPlan()), metrics=10, rollouts=300, seed=8)
-    assert all(harm.halted for harm in found)
+    found = exposure.harms(world, exposure.capped(CapPlan()), metrics=10, rollouts=rollouts, seed=8)
+    assert sum(not harm.halted for harm in found) <= (0 if failing >= 0.2 else 3), "of a tenth one may slip through"
     assert np.mean([harm.activated for harm in found]) <= most
 
 
