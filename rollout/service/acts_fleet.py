@@ -5,7 +5,7 @@ person and day, re-enabling, unlatching, a token for a charger that is enrolled 
 both persons looked at: who of the site is out, the very quarantine, the very latch, the key that would be replaced.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from otacore.errors import Misuse
@@ -13,6 +13,7 @@ from rollout.domain.approvals import ISOLATED_ALONE, LIMIT_WINDOW_MS, Action
 from rollout.domain.fleet import Device, EnrolToken, Quarantine
 from rollout.domain.judge.facts import CensorReason
 from rollout.domain.people import Latch, Role
+from rollout.domain.records import State
 from rollout.service.acts import Act, Acted, Desk, Rule, never
 from rollout.service.blocks import censor_everywhere
 from rollout.service.poll import token_hash
@@ -22,6 +23,8 @@ from rollout.service.snapshot import require_device
 TOKEN_BYTES = 32
 MAX_TOKEN_TTL_S = 30 * 24 * 3600
 MAX_ACTS_READ = 1000
+MAX_ROLLOUTS_READ = 1000
+MAX_PRODUCTS_TOLD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +146,26 @@ def _known(tx: Transaction, device_ids: Iterable[str]) -> list[Device]:
 
 def _require_scope(tx: Transaction, scope: str) -> None:
     kind, _, name = scope.partition(":")
-    if scope == "fleet" or (kind == "product" and name) or (kind == "site" and tx.site(name) is not None):
+    if scope == "fleet" or (kind == "site" and tx.site(name) is not None):
         return
-    raise Misuse("latch.bad_scope", "use `fleet`, `product:<slug>` or `site:<site id>` of a registered site")
+    if kind != "product":
+        raise Misuse("latch.bad_scope", "use `fleet`, `product:<slug>` or `site:<site id>` of a registered site")
+    if tx.fleet_page(product=name, from_number=0, limit=1):
+        return
+    of_rollouts = {rollout.product for rollout in tx.rollouts_in(tuple(State), limit=MAX_ROLLOUTS_READ)}
+    if name not in of_rollouts:
+        known = sorted({*_registered_products(tx), *of_rollouts})[:MAX_PRODUCTS_TOLD]
+        told = f"known are {', '.join(known)}" if known else "none is known"
+        raise Misuse("latch.bad_scope", f"no charger and no rollout is of product {name!r}; {told}. Or latch `fleet`")
+
+
+def _registered_products(tx: Transaction) -> Iterator[str]:
+    found = tx.product_after("")
+    for _ in range(MAX_PRODUCTS_TOLD):
+        if found is None:
+            return
+        yield found
+        found = tx.product_after(found)
 
 
 FLEET_RULES: Mapping[Action, Rule] = {

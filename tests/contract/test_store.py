@@ -283,6 +283,16 @@ def test_chargers_of_a_site_and_pages_of_the_fleet_come_by_number(store: Store) 
     assert read(store, lambda tx: tx.device_count()) == 5
 
 
+def test_products_of_the_fleet_are_named_one_after_the_other(store: Store) -> None:
+    """An operator who mistypes a product is told which there are."""
+    assert read(store, lambda tx: tx.product_after("")) is None
+    for number, product in enumerate(("b-2", "a-1", "b-2", "c-3")):
+        device = replace(rows.DEVICE, device_id=f"c-{number}", number=number, product=product, token_hash=None)
+        write(store, each("put_device", [device]))
+    with store.reading() as tx:
+        assert [tx.product_after(after) for after in ("", "a-1", "b-2", "c-3")] == ["a-1", "b-2", "c-3", None]
+
+
 def test_a_number_is_given_once(store: Store) -> None:
     """Two chargers with one number would answer each other's polls."""
     write(store, _fleet)

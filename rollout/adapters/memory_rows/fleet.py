@@ -57,6 +57,10 @@ class FleetRows(Rows):
                 page.append(device)
         return tuple(page)
 
+    def product_after(self, product: str) -> str | None:
+        fleet = self.fleet_page(product=None, from_number=0, limit=self.device_count())
+        return min((device.product for device in fleet if device.product > product), default=None)
+
     def state(self, device_id: str) -> DeviceState | None:
         return cast("DeviceState | None", self._view.row("state", device_id))
 

@@ -28,6 +28,7 @@ _page = (
 )
 _PAGE = Prepared(_page)
 _PAGE_OF_PRODUCT = Prepared(_page.where(_device.product == bindparam("product")))
+_PRODUCT_AFTER = Prepared(select(func.min(_device.product)).where(_device.product > bindparam("after_product")))
 _FORGET_REPORTS = Prepared(delete(_REPORTS.table).where(_REPORTS.table.c.device_id == bindparam("of_device")))
 _confirmation = _CONFIRMATIONS.table.c
 _CONFIRMED = Prepared(
@@ -74,6 +75,10 @@ class SqlFleetRows(Rows):
         if product is None:
             return self._many(_DEVICES, _PAGE, values)
         return self._many(_DEVICES, _PAGE_OF_PRODUCT, {**values, "product": product})
+
+    def product_after(self, product: str) -> str | None:
+        found: str | None = self._scalar(_PRODUCT_AFTER, {"after_product": product})
+        return found
 
     def state(self, device_id: str) -> DeviceState | None:
         return self._get(_STATES, device_id=device_id)
