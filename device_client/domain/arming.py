@@ -11,14 +11,14 @@ Rules:
 """
 
 from dataclasses import replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from device_client.domain import permits
 from device_client.domain.attempts import ended, ended_armed
 from device_client.domain.boot import select
 from device_client.domain.effects import ApplyConfig, Effect, LookUp, ReadClock, Reboot
 from device_client.domain.events import ClockRead, Failed, PermitAnswered
-from device_client.domain.jobs import require_job
+from device_client.domain.jobs import PASSING_CAP_MS, require_job
 from device_client.domain.journal import Job
 from device_client.domain.reactions import Outcome, Reaction, moved, with_pair
 from device_client.domain.slots import Trial, TrialKind, armed
@@ -26,7 +26,10 @@ from device_client.domain.state import AgentState, HeldPermit
 from otacore.wire.permit import Permit, Purpose
 from otacore.wire.release import ReleaseKind
 
-UNKNOWN_KEY = "envelope.unknown_key"
+UNKNOWN_KEY: Final = "envelope.unknown_key"
+UNANSWERED_CAP_MS: Final = 15 * 60_000
+"""Each request holds sessions off for as long as nobody answers it: where polls are answered and requests are not, that
+must not go on minute by minute (promise D7)."""
 
 
 def on_permit_answered(state: AgentState, event: PermitAnswered) -> Reaction:
@@ -45,7 +48,8 @@ def on_asking_failed(state: AgentState, event: Failed) -> Reaction:
     if event.code == UNKNOWN_KEY and not state.keys_refreshed:
         refresh = LookUp(job.rollout_id, job.kind) if job.purpose is Purpose.INSTALL else LookUp(None, None)
         return moved(Outcome.UNKNOWN_KEY, replace(state, keys_refreshed=True), refresh)
-    return ended(state, job, Outcome.FAILED, code=event.code, at_ms=event.at_ms)
+    cap_ms = UNANSWERED_CAP_MS if event.is_passing else PASSING_CAP_MS
+    return ended(state, job, Outcome.FAILED, code=event.code, at_ms=event.at_ms, cap_ms=cap_ms)
 
 
 def on_clock_read(state: AgentState, event: ClockRead) -> Reaction:

@@ -25,16 +25,19 @@ def ended(
     at_ms: int,
     writes: tuple[Effect, ...] = (),
     retry_after_ms: int | None = None,
+    cap_ms: int = PASSING_CAP_MS,
 ) -> Reaction:
-    """The attempt is over; the job stays staged and is tried again after a wait."""
+    """The attempt is over; the job stays staged and is tried again after a wait: as told, else growing up to the cap.
+
+    The cap is short by default: the server is reachable and still names the job, else nothing was attempted.
+    """
     state, given_up = given_up_nonce(state, job, code)
     state, release = released(state)
     digest = job.image.release_digest
     if retry_after_ms is None:
-        # The server is reachable and still names the job, else nothing was attempted: so it is tried again soon.
-        state = deferred(state, at_ms, digest=digest, reason=code, cap_ms=PASSING_CAP_MS)
+        state = deferred(state, at_ms, digest=digest, reason=code, cap_ms=cap_ms)
     else:
-        state = replace(state, retry_at_ms=at_ms + retry_after_ms, deferred_digest=digest, reason=code)
+        state = replace(state, setbacks=0, retry_at_ms=at_ms + retry_after_ms, deferred_digest=digest, reason=code)
     return moved(outcome, state, *writes, *given_up, *release)
 
 

@@ -92,6 +92,13 @@ class NothingOffered:
 
 
 @dataclass(frozen=True, slots=True)
+class PollUnanswered:
+    """News: the poll got no answer, so nobody says any more that the job is wanted; permit requests pause."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Forget:
     """News: a person says that a release which failed here may be tried again."""
 
@@ -210,5 +217,5 @@ class Failed:
 
 
 Answer = LookedUp | Stretched | ReadBack | Held | PermitAnswered | ClockRead | ConfigApplied | Failed
-News = Tick | Contact | Offered | CalledBack | NothingOffered | Forget | ReportDue | ReportStored
+News = Tick | Contact | Offered | CalledBack | NothingOffered | PollUnanswered | Forget | ReportDue | ReportStored
 Event = News | Answer

@@ -9,6 +9,7 @@ from device_client.domain.events import (
     Forget,
     NothingOffered,
     Offered,
+    PollUnanswered,
     ReportDue,
     ReportStored,
     Tick,
@@ -29,11 +30,14 @@ def noted(state: AgentState, event: Event) -> Reaction:
         case Contact():
             return stay(replace(state, contact_at_ms=event.at_ms))
         case Offered():
-            return stay(replace(state, wanted=_is_named(state, event.rollout_id, event.release_digest)))
+            named = _is_named(state, event.rollout_id, event.release_digest)
+            return stay(replace(state, wanted=named, unheard=False))
         case CalledBack():
-            return stay(replace(state, wanted=_is_left(state, event)))
+            return stay(replace(state, wanted=_is_left(state, event), unheard=False))
         case NothingOffered():
-            return stay(replace(state, wanted=False))
+            return stay(replace(state, wanted=False, unheard=False))
+        case PollUnanswered():
+            return stay(replace(state, unheard=True))
         case Forget():
             return _forgotten(state, event)
         case ReportDue():

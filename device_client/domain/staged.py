@@ -3,7 +3,8 @@
 Handlers of the stages staged, refreshing and holding. Nothing here sets the trial flag (that is `arming`).
 
 Rules:
-1. Nothing is asked for unless the last poll still names the job, so a halt also ends the asking.
+1. Nothing is asked for unless the last poll was answered and still names the job: so a halt ends the asking, and a
+   server that hangs keeps no sessions off again and again (promise D7).
 2. An install of firmware waits for an idle moment and for the window; a recovery for an idle moment only; a
    configuration for neither, unless the charger program takes one only when idle.
 3. Manifest and stop list are refreshed before every request of an install. A recovery needs neither.
@@ -98,7 +99,7 @@ def _names(job: Job, rollout_id: str, release_digest: str) -> bool:
 
 def _go(state: AgentState, at_ms: int) -> Reaction:
     job, around = require_job(state), state.around
-    if around is None or not state.wanted or must_wait(state, at_ms, job.image.release_digest):
+    if around is None or not state.wanted or state.unheard or must_wait(state, at_ms, job.image.release_digest):
         return stay(state)
     firmware = job.kind is ReleaseKind.FIRMWARE
     if (firmware or around.config_needs_idle) and not around.idle:

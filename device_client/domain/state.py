@@ -152,7 +152,9 @@ class AgentState:
     around: Tick | None = None
     """The last tick."""
     wanted: bool = False
-    """The last poll still named the job."""
+    """The last poll that was answered still named the job."""
+    unheard: bool = False
+    """The last poll was not answered: what is fetched goes on, but no permit is asked for."""
     candidate: Candidate | None = None
     policies: Policies | None = None
     """Of the last refresh in this process."""

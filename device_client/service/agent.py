@@ -225,7 +225,9 @@ class Agent:
         long = behaviour_of(error).call_waits_long
         wait_ms = retry_wait_ms(self._pacing, self._poll_setbacks, seed=self._charger.device_id, longest=long)
         self._poll_setbacks += 1
-        self._next_poll_ms = self._clock.monotonic_ms() + wait_ms
+        at_ms = self._clock.monotonic_ms()
+        self._next_poll_ms = at_ms + wait_ms
+        self._feed(on.PollUnanswered(at_ms))
 
     def _report(self) -> None:
         """Send what waits, oldest first."""

@@ -21,6 +21,7 @@ from device_client.domain.events import (
     Health,
     NothingOffered,
     Offered,
+    PollUnanswered,
     ReportDue,
     ReportStored,
     Tick,
@@ -248,6 +249,7 @@ class Habits:
         reachable = self._world.engine.now_ms >= charger.link.cut_until_ms and not charger.link.is_dead
         if self._world.engine.chance(0.5) and reachable:
             self.contact()
+        charger.feed(PollUnanswered)
         wait_ms = self._world.poll_after_s * 1000
         charger.later(self._world.engine.between(wait_ms // 2, wait_ms), self.poll)
 

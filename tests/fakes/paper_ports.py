@@ -27,6 +27,8 @@ from tests.fakes.paper_world import SERVER_TIME_MS, PaperWorld
 
 HEALTHY = Health(Check.PASSED, Check.PASSED, Check.PASSED, Check.PASSED)
 PIECE_BYTES = 64
+CALL_LIMIT_MS = 20_000
+"""How long a client waits for a server that is silent."""
 
 
 @dataclass(slots=True)
@@ -151,6 +153,7 @@ class PaperServer:
     permit_signer: Signer | None = None
     """A permit key that is not the one in the metadata, for tests."""
     replayed_nonce: str | None = None
+    on_failure: Callable[[], None] | None = None
 
     def poll(self, request: PollRequest) -> PollReply:
         self._called("poll")
@@ -190,9 +193,26 @@ class PaperServer:
         self.reports.append(told)
         return ReportReply(told.counter, accepted=True, reason="stored")
 
+    def hangs(self, *names: str, clock: HandClock, is_held: Callable[[], bool]) -> list[int]:
+        """From now on these calls take as long as a client waits; gives the list of how long each held sessions off."""
+        held_ms: list[int] = []
+
+        def hang() -> None:
+            clock.advance(CALL_LIMIT_MS)
+            held_ms.append(CALL_LIMIT_MS if is_held() else 0)
+
+        self.fails = dict.fromkeys(names, Unavailable("http.timeout", "the server went silent"))
+        self.on_failure = hang
+        return held_ms
+
+    def answers_again(self) -> None:
+        self.fails, self.on_failure = {}, None
+
     def _called(self, name: str) -> None:
         self.calls += 1
         failure = self.fails.get(name)
+        if failure is not None and self.on_failure is not None:
+            self.on_failure()
         if failure is not None:
             raise failure
 

@@ -44,6 +44,20 @@ def test_waits_for_the_window() -> None:
     assert charger.digest() == NEW
 
 
+def test_an_unanswered_poll_ends_the_asking_until_the_next_answer() -> None:
+    """While the rollout host hangs, sessions are held off again and again for permits that never come (D7)."""
+    charger = staged()
+    charger.feed(on.PollUnanswered(charger.now_ms))
+    charger.window_open = True
+    for _ in range(20):
+        charger.now_ms += 60_000
+        charger.tick()
+    assert charger.trace == []
+    assert not charger.held
+    charger.run(3)
+    assert charger.digest() == NEW, "the next answered poll names it"
+
+
 def test_waits_for_the_car() -> None:
     """An update throws a car off."""
     charger = staged()

@@ -16,6 +16,7 @@ from device_client.service.pacing import Pacing, retry_wait_ms
 from device_client.service.performer import Ports
 from otacore.errors import Broken, Conflict, Misuse, OtaError, Refused, Unavailable
 from otacore.wire.device_api import Answer, PollReply
+from otacore.wire.permit import Purpose
 from otacore.wire.policy import Floor
 from otacore.wire.release import ReleaseKind
 from otacore.wire.report import MAX_EVENTS, UNMEASURED, Fact, HealthEvent
@@ -297,6 +298,37 @@ def test_a_permit_under_a_wrong_key_arms_nothing() -> None:
     assert stage(agent) is Stage.STAGED
     assert not made.program.held
     assert "envelope.unknown_key" in [report.failure for report in made.server.reports]
+
+
+@pytest.mark.parametrize("purpose", [Purpose.INSTALL, Purpose.RECOVER])
+@pytest.mark.parametrize("hangs", [("poll", "permit", "report"), ("permit",)])
+def test_a_rollout_host_that_hangs_costs_hardly_a_session(purpose: Purpose, hangs: tuple[str, ...]) -> None:
+    """Every charger that waits for its permit turns cars away for as long as the rollout host hangs (D7)."""
+    made = bench()
+    made.boot_rom()
+    old, new = made.records.boot.firmware.a.image, offer(made)
+    assert old is not None
+    agent = agent_on(made)
+    if purpose is Purpose.RECOVER:
+        agent = run(made, agent)
+        called_back = PollReply(Answer.RECOVER, "called_back", 10, False, "r1", FIRMWARE, new)  # noqa: FBT003 -- wire
+        made.server.reply = called_back
+    made.world.refuse_permits = "site_full"
+    agent = run(made, agent, rounds=20)
+    assert stage(agent) is Stage.STAGED
+    assert agent.state is not None
+    asked, began_ms = agent.state.asked, made.clock.monotonic_ms()
+    held_ms = made.server.hangs(*hangs, clock=made.clock, is_held=lambda: made.program.held)
+    while (passed_ms := made.clock.monotonic_ms() - began_ms) < 3 * 3_600_000:
+        made.clock.advance(max(0, agent.run_once() - made.clock.monotonic_ms()))
+    assert sum(held_ms) <= passed_ms // 20
+    assert agent.state.asked - asked <= 24
+    made.server.answers_again()
+    made.world.refuse_permits = None
+    run(made, agent, rounds=3_000)
+    running = made.records.boot.firmware.running_image
+    assert running is not None
+    assert running.release_digest == (new if purpose is Purpose.INSTALL else old.release_digest)
 
 
 def test_time_heard_under_a_permit_key_replaces_a_wrong_clock() -> None:

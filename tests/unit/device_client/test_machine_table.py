@@ -15,6 +15,7 @@ from device_client.domain.events import (
     Held,
     NothingOffered,
     Offered,
+    PollUnanswered,
     ReportStored,
     Stretched,
 )
@@ -84,6 +85,7 @@ def test_news_is_heard_in_every_stage_and_asks_nothing_where_a_question_is_open(
         Offered(1, RolloutId("r9"), FIRMWARE, digest_of("other"), 1),
         CalledBack(1, RolloutId("r9"), FIRMWARE, digest_of("other")),
         NothingOffered(1),
+        PollUnanswered(1),
         Forget(1, digest_of("other")),
         ReportStored(1, 1),
     )
