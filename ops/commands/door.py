@@ -16,8 +16,10 @@ EXIT_STATUS: Mapping[type[OtaError], int] = MappingProxyType(
     {Refused: 1, Misuse: 2, Conflict: 3, Broken: 70, Unavailable: 75}
 )
 
-RepositoryOption = Annotated[Path, typer.Option("--repository", help="The repository's folder, or a copy of it.")]
-KeysOption = Annotated[Path, typer.Option("--keys", help="The folder that `keys init` made.")]
+RepositoryOption = Annotated[
+    Path, typer.Option("--repository", envvar="TIDEGATE_REPOSITORY", help="The repository's folder, or a copy of it.")
+]
+KeysOption = Annotated[Path, typer.Option("--keys", envvar="TIDEGATE_KEYS", help="The folder that `keys init` made.")]
 PassphraseOption = Annotated[
     Path | None,
     typer.Option("--passphrase-file", help="File with the passphrase; else TIDEGATE_PASSPHRASE, else you are asked."),

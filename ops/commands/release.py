@@ -30,7 +30,9 @@ def stage(
     version: Annotated[str, typer.Option(help="Version, higher than every one before.")],
     file: Annotated[Path, typer.Option(help="The image, or the configuration (a JSON object).")],
     repository: RepositoryOption,
-    out: OutOption,
+    out: Annotated[
+        Path | None, typer.Option(help="A new folder to write to; else PRODUCT-VERSION in this directory.")
+    ] = None,
     hardware: Annotated[
         list[str] | None, typer.Option(help="Hardware revision that may run it; may be repeated.")
     ] = None,
@@ -60,7 +62,7 @@ def stage(
         stepping_stones=tuple(stepping_stone or ()),
     )
     bundle = stage_release(read_standing(repository), spec, measure(file), now_ms=SystemClock().now_ms())
-    signing.keep(out, bundle, images=dict.fromkeys(bundle.files, file))
+    signing.keep(out or Path(f"{product}-{version}"), bundle, images=dict.fromkeys(bundle.files, file))
 
 
 @app.command("renew")

@@ -8,68 +8,23 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from starlette.testclient import TestClient
 
-from ops.cli import main
 from otacore.clock import SystemClock
-from otacore.trust import TrustedRepository
 from otacore.wire.codec import decode
 from otacore.wire.policy import Floor, Revoked
-from repository.api.static import static_app
 from signer.adapters.key_files import open_signer, write_key
 from signer.adapters.passphrases import PASSPHRASE_VARIABLE
+from tests.fakes.desk import Desk, desk_after_ceremony
 
 PRODUCT = "acme-dc50"
 IMAGE_PATH = f"firmware/{PRODUCT}/1.1.0/image.bin"
-
-
-class Desk:
-    """A person at the command line, in a directory of their own."""
-
-    def __init__(self, home: Path, capture: pytest.CaptureFixture[str]) -> None:
-        self.home = home
-        self._capture = capture
-
-    def types(self, line: str) -> tuple[int, str]:
-        """Run a command; gives its exit status and everything it said. `~` is the directory."""
-        self._capture.readouterr()
-        status = main([word.replace("~", str(self.home)) for word in line.split()])
-        said = self._capture.readouterr()
-        return status, said.out + said.err
-
-    def does(self, line: str) -> str:
-        """Run a command that must succeed."""
-        status, said = self.types(line)
-        assert status == 0, said
-        return said
-
-    def client(self) -> TrustedRepository:
-        """A charger's view, over HTTP without a network."""
-        http = TestClient(static_app(self.home / "repository"))
-
-        def fetch(url: str, *, limit_bytes: int) -> bytes | None:
-            answer = http.get(url)
-            return answer.content if answer.status_code == 200 else None
-
-        client = TrustedRepository(
-            directory=self.home / "client",
-            factory_root=(self.home / "keys" / "root.json").read_bytes(),
-            metadata_url="http://testserver/metadata/",
-            targets_url="http://testserver/targets",
-            fetch=fetch,
-        )
-        client.refresh(now_ms=SystemClock().now_ms())
-        return client
 
 
 @pytest.fixture
 def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A desk on which the first ceremony is done and published."""
     monkeypatch.setenv(PASSPHRASE_VARIABLE, "correct horse")
-    desk = Desk(tmp_path, capsys)
-    desk.does("keys init --template demo --out ~/keys")
-    desk.does("repository init --bundle ~/keys/ceremony --repository ~/repository --keys ~/keys")
-    return desk
+    return desk_after_ceremony(tmp_path, capsys)
 
 
 def _sign(holder: str, role: str = f"firmware-{PRODUCT}", folder: str = "staged") -> str:
