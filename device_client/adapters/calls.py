@@ -5,7 +5,8 @@ nor decides; the service does.
 
 Rules:
 1. The token travels in a header, over the connection of the device API only, and never into an error or a log.
-2. An answer is believed only when it is JSON of the expected shape; a web page is a captive portal.
+2. An answer is believed only when it is JSON of the expected shape; a web page is a captive portal. An answer that
+   cannot be read says nothing of what was asked: it is never taken for a refusal.
 3. A problem answer (RFC 9457) becomes the kind of error that its status stands for, with the server's stable code.
 """
 
@@ -87,7 +88,10 @@ class DeviceCalls:
             raise _no_answer_of_ours(answer)
         if answer.status != _OK:
             raise _problem(answer)
-        return decode(reply, answer.body, limit_bytes=MAX_ANSWER_BYTES)
+        try:
+            return decode(reply, answer.body, limit_bytes=MAX_ANSWER_BYTES)
+        except Refused as error:
+            raise Unavailable("http.unreadable_answer", f"{error.hint}; is this the device API?") from error
 
 
 def _no_answer_of_ours(answer: HttpAnswer) -> Unavailable:

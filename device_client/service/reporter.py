@@ -22,13 +22,15 @@ from device_client.service.pacing import Pacing, retry_wait_ms
 from device_client.service.performer import Performer, Ports
 from device_client.service.ports import Surroundings
 from otacore import envelope
-from otacore.errors import Misuse, OtaError
+from otacore.errors import OtaError, Unavailable
 from otacore.wire.release import ReleaseKind
 from otacore.wire.report import MAX_EVENTS, HealthEvent, Report
 
 LOG = logging.getLogger(__name__)
 
 MAX_REFUSALS: Final = 3
+UNREADABLE: Final = frozenset({"wire.malformed", "http.malformed", "http.body_too_large"})
+"""What a server answers to a report that it will never read; any other refusal may end, and the report is kept."""
 URGENT: Final = frozenset({"h4", "h5"})
 """Boot loop and safety trip: a person or the judge must hear of them now, not when the server next asks."""
 URGENT_EVERY_MS: Final = 60_000
@@ -108,7 +110,7 @@ class Reporter:
         long = behaviour_of(error).call_waits_long
         self.not_before_ms = at_ms + retry_wait_ms(self._pacing, self._setbacks, seed=self._seed, longest=long)
         self._setbacks += 1
-        if not isinstance(error, Misuse):
+        if isinstance(error, Unavailable) or error.code not in UNREADABLE:
             return None
         self._refusals += 1
         if self._refusals < MAX_REFUSALS:

@@ -14,6 +14,7 @@ from device_client.service.agent import BEGIN_AGAIN_MS, REBOOT_LIMIT_MS, Agent
 from device_client.service.behaviour import BEHAVIOUR, behaviour_of
 from device_client.service.pacing import Pacing, retry_wait_ms
 from device_client.service.performer import Ports
+from device_client.service.reporter import MAX_REFUSALS
 from otacore.errors import Broken, Conflict, Misuse, OtaError, Refused, Unavailable
 from otacore.wire.device_api import Answer, PollReply
 from otacore.wire.permit import Purpose
@@ -456,18 +457,51 @@ def test_a_report_is_sent_again_byte_for_byte_until_it_is_stored() -> None:
     assert made.server.reports[0] == unsent
 
 
-def test_a_report_that_the_server_cannot_read_does_not_stand_in_the_way() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        Refused("wire.malformed", "update the server"),
+        Refused("http.malformed", "correct what is listed under faults"),
+        Misuse("http.body_too_large", "a body may have 400000 bytes"),
+    ],
+)
+def test_a_report_that_the_server_cannot_read_does_not_stand_in_the_way(error: OtaError) -> None:
     """One malformed report silences a charger for ever."""
     made = bench()
     made.boot_rom()
-    made.server.fails["report"] = Misuse("wire.malformed", "update the server")
-    agent = run(made, agent_on(made), rounds=3_000)
-    assert made.records.journal.unsent is None or made.server.calls > 3
+    nothing(made, poll_after_s=3_600)
+    agent = agent_on(made)
+    made.server.fails["report"] = error
+    run(made, agent, rounds=3_600)
+    assert agent.state is not None
+    assert agent.state.journal.unsent is None
+    assert made.server.calls == MAX_REFUSALS + len(made.server.polls)
     del made.server.fails["report"]
     nothing(made, report_wanted=True)
-    run(made, agent, rounds=1_000)
-    assert made.server.reports
-    assert made.server.reports[0].counter > 1
+    run(made, agent, rounds=3_600)
+    assert made.server.reports[0].counter == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Refused("poll.unknown_token", "enrol the charger"),
+        Misuse("http.method_not_allowed", "this call is made with POST"),
+        Unavailable("http.malformed", "not an HTTP answer"),
+    ],
+)
+def test_a_report_that_may_be_taken_later_is_kept(error: OtaError) -> None:
+    """A proxy that was set up wrongly for an hour, or a token that is replaced tomorrow, costs the facts of today."""
+    made = bench()
+    made.boot_rom()
+    nothing(made, poll_after_s=3_600)
+    agent = agent_on(made)
+    made.server.fails["report"] = error
+    run(made, agent, rounds=3_600)
+    assert made.server.calls > MAX_REFUSALS + len(made.server.polls)
+    del made.server.fails["report"]
+    run(made, agent, rounds=3_600)
+    assert [report.counter for report in made.server.reports] == [1]
 
 
 def test_an_unhealthy_charger_says_so() -> None:
