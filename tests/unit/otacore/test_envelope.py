@@ -62,13 +62,28 @@ def test_one_kind_of_message_does_not_pass_for_another() -> None:
         envelope.verify(relabelled, Floor, payload_type=envelope.REPORT_TYPE, keys=[signer.public_key])
 
 
-@pytest.mark.parametrize("payload", ["", "%%%", "AAAA" * 200_000])
-def test_a_payload_that_is_no_base64_or_too_large_is_refused(payload: str) -> None:
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        ("", "envelope.bad_signature"),
+        ("%%%", "wire.malformed"),
+        ("AAA", "wire.malformed"),
+        ("ä", "wire.malformed"),
+        ("AAAA" * 99_999, "envelope.bad_signature"),
+    ],
+)
+def test_a_payload_that_is_no_base64_or_another_one_is_refused(payload: str, code: str) -> None:
     """Foreign bytes never raise anything but Refused."""
     signer, message = _signed()
-    try:
-        broken = replace(message, payload=payload)
-    except ValueError:
-        return
-    with pytest.raises(Refused):
+    broken = replace(message, payload=payload)
+    with pytest.raises(Refused) as caught:
         envelope.verify(broken, PermitRequest, payload_type=envelope.PERMIT_REQUEST_TYPE, keys=[signer.public_key])
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("payload", ["AAAA" * 200_000, "AAAA\n", "AAAA\x00"])
+def test_a_payload_that_is_too_large_or_not_printable_is_no_message(payload: str) -> None:
+    """It must end where the message is read, before anything is decoded or verified."""
+    _, message = _signed()
+    with pytest.raises(ValueError, match="payload must be printable text"):
+        replace(message, payload=payload)
