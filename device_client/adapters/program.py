@@ -230,8 +230,9 @@ class ProgramLine:
         return said
 
     def _take(self, said: Mapping[str, Any]) -> None:
+        now_ms = self._clock.monotonic_ms()
         at_ms = said.get("mono_ms")
-        at_ms = at_ms if type(at_ms) is int else self._clock.monotonic_ms()
+        at_ms = at_ms if type(at_ms) is int and 0 <= at_ms <= now_ms else now_ms
         match said.get("event"):
             case "session_started":
                 self._charging = True
@@ -251,7 +252,7 @@ class ProgramLine:
                 self._has_answered = True
                 config = said.get("config")
                 self._status = Status(
-                    at_ms=self._clock.monotonic_ms(),
+                    at_ms=now_ms,
                     self_test=_check(said.get("self_test")),
                     meter=_check(said.get("meter")),
                     config=config if isinstance(config, str) else "",

@@ -8,6 +8,7 @@ Rules:
 1. High-water marks are journaled after the bytes below them were synced.
 2. Every list has a named limit and forgets its oldest entry.
 3. Floors, serials, counters and the highest confirmed versions never fall.
+4. What no report could tell never comes to stand here: it would stop every agent that reads it.
 """
 
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ MAX_FAILED: Final = 64
 MAX_LOOKED_BACK: Final = 16
 MAX_EPOCHS: Final = 32
 MAX_CLOSED: Final = 20_000
+MAX_CODE_CHARACTERS: Final = 100
+"""Of an error's code, as in a report."""
 JOURNAL_LIMIT_BYTES: Final = 256 * 1024
 POLICY_LIMIT_BYTES: Final = 4 * 1024 * 1024
 
@@ -70,6 +73,8 @@ class Job:
         checks.text("path", self.path, 200)
         for name in ("epoch", "reached_bytes", "misfits", "starts", "uncontacted_ms"):
             checks.integer(name, getattr(self, name))
+        if self.leaving is not None:
+            checks.digest("leaving", self.leaving)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,16 @@ class Notice:
     nonce: str | None = None
     failure: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.rollout_id is not None:
+            checks.slug("rollout_id", self.rollout_id)
+        if self.release_digest is not None:
+            checks.digest("release_digest", self.release_digest)
+        if self.nonce is not None:
+            checks.hex_of("nonce", self.nonce, 16)
+        if self.failure is not None:
+            checks.text("failure", self.failure, MAX_CODE_CHARACTERS)
+
 
 @dataclass(frozen=True, slots=True)
 class FailedRelease:
@@ -91,6 +106,10 @@ class FailedRelease:
     release_digest: str
     code: str
 
+    def __post_init__(self) -> None:
+        checks.digest("release_digest", self.release_digest)
+        checks.text("code", self.code, MAX_CODE_CHARACTERS)
+
 
 @dataclass(frozen=True, slots=True)
 class SeenEpoch:
@@ -98,6 +117,10 @@ class SeenEpoch:
 
     rollout_id: RolloutId
     epoch: int
+
+    def __post_init__(self) -> None:
+        checks.slug("rollout_id", self.rollout_id)
+        checks.integer("epoch", self.epoch)
 
 
 @dataclass(frozen=True, slots=True)

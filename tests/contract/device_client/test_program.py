@@ -338,6 +338,8 @@ def test_messages_that_are_none_are_passed_over(tmp_path: Path) -> None:
             b"[" * 4000,
             b'{"event": 7}',
             b'{"event":"fault","code":{}}',
+            b'{"event":"fault","code":"early","mono_ms":-1000000000000000000}',
+            b'{"event":"fault","code":"late","mono_ms":1000000000000000000}',
             b'{"event":"x"}',
         ):
             theirs.send(babble)
@@ -346,4 +348,5 @@ def test_messages_that_are_none_are_passed_over(tmp_path: Path) -> None:
         )
         surroundings = line.look()
     assert surroundings.health == WELL
-    assert [event.detail for event in surroundings.events] == ["unknown"]
+    assert [event.detail for event in surroundings.events] == ["unknown", "early", "late"]
+    assert max(event.ago_ms for event in surroundings.events) < 1_000_000, "as told now"

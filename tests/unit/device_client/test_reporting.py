@@ -2,14 +2,19 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
+
+import pytest
 
 from device_client.domain import effects as do
 from device_client.domain.journal import (
     JOURNAL_LIMIT_BYTES,
     MAX_NOTICES,
+    FailedRelease,
     Journal,
     Notice,
     PolicyMemory,
+    SeenEpoch,
     decode_journal,
     decode_policy,
     encode_journal,
@@ -17,6 +22,7 @@ from device_client.domain.journal import (
     with_notice,
 )
 from device_client.domain.state import Stage
+from otacore.ids import RolloutId
 from otacore.wire.policy import Floor
 from otacore.wire.report import MAX_EVENTS, UNMEASURED, Fact, HealthEvent, Phase
 from tests.fakes.paper_charger import FIRMWARE, Behaviour, Cut, PaperCharger
@@ -120,6 +126,27 @@ def test_a_full_outbox_forgets_plain_states_first_and_the_newest_never() -> None
         journal = with_notice(journal, Notice(Fact.KEPT, release_digest=digest_of(str(number))))
     assert len(journal.notices) == MAX_NOTICES
     assert {notice.fact for notice in journal.notices} == {Fact.KEPT}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"rollout_id": "Bad Id!"},
+        {"release_digest": "short"},
+        {"nonce": "0b"},
+        {"failure": "x" * 101},
+        {"failure": "two\nlines"},
+    ],
+    ids=repr,
+)
+def test_what_no_report_could_tell_is_never_journaled(given: dict[str, Any]) -> None:
+    """A bad name from outside is durable, and every agent that reads it dies of it."""
+    with pytest.raises(ValueError, match=next(iter(given))):
+        Notice(Fact.FAILED, **given)
+    with pytest.raises(ValueError, match="digest"):
+        FailedRelease("short", "device.digest_mismatch")
+    with pytest.raises(ValueError, match="rollout_id"):
+        SeenEpoch(RolloutId("Bad Id!"), 1)
 
 
 def test_events_are_bounded() -> None:
