@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from securesystemslib.signer import CryptoSigner, Signer
 
+from otacore.durable import FileStorage
 from otacore.errors import Broken, Refused, Unavailable
 from otacore.wire.codec import decode, encode
 from otacore.wire.device_api import EnrolReply
@@ -43,7 +44,10 @@ class IdentityFiles:
         self._directory = directory
 
     def key(self) -> DeviceKey:
-        """The charger's key, made now if there is none yet. Raises: Unavailable, Broken("device.key_unreadable")."""
+        """The charger's key, made now if there is none yet.
+
+        Raises: Unavailable("disk.full" | "disk.failed"), Broken("device.key_unreadable" | "disk.failed").
+        """
         path = self._directory / KEY_NAME
         pem = _read(path)
         if pem is None:
@@ -69,7 +73,7 @@ class IdentityFiles:
             raise Broken("device.enrolment_unreadable", f"{path}: {error.hint}; enrol this charger anew") from error
 
     def keep_enrolment(self, reply: EnrolReply) -> None:
-        """Make it durable. Raises: Unavailable."""
+        """Make it durable. Raises: Unavailable("disk.full" | "disk.failed"), Broken("disk.failed")."""
         _write_private(self._directory / ENROLMENT_NAME, encode(reply))
 
 
@@ -84,19 +88,17 @@ def _read(path: Path) -> bytes | None:
 
 def _write_private(path: Path, data: bytes) -> None:
     """A file that nobody else could read at any instant, whole or not there at all."""
+    storage = FileStorage()
+    if not path.parent.is_dir():
+        storage.make_directory(path.parent)
+        path.parent.chmod(_PRIVATE_DIRECTORY)
     aside = path.with_name(f".{path.name}.new")
+    storage.remove(aside)
     try:
-        path.parent.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
-        aside.unlink(missing_ok=True)
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE_FILE)
-        with os.fdopen(descriptor, "wb", buffering=0) as file:
-            file.write(data)
-            os.fsync(file.fileno())
-        aside.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE_FILE))
     except OSError as error:
-        raise Unavailable("device.disk_full", f"{path} could not be written: {error.strerror}") from error
+        raise Unavailable("disk.failed", f"{aside} could not be made: {error.strerror}; check the medium") from error
+    storage.write(aside, data)
+    storage.sync(aside)
+    storage.replace(aside, path)
+    storage.sync_directory(path.parent)

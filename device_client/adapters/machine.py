@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from otacore.durable import FileStorage
 from otacore.errors import Broken, Misuse, Unavailable
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -32,9 +33,12 @@ def reboot(command: Sequence[str]) -> None:
 
 @contextmanager
 def only_agent(directory: Path) -> Iterator[None]:
-    """Hold the charger's directory for this process. Raises: Misuse("device.already_running"), Unavailable."""
+    """Hold the charger's directory for this process, made durable if it is new.
+
+    Raises: Misuse("device.already_running"), Unavailable, Broken("disk.failed").
+    """
+    FileStorage().make_directory(directory)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(directory / LOCK_NAME, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Unavailable("disk.failed", f"{directory}: {error.strerror}; check the settings' directory") from error

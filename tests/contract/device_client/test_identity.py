@@ -1,13 +1,18 @@
 """The charger's key and enrolment on a real file system."""
 
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from securesystemslib.signer import SSlibKey
 
 from device_client.adapters.identity import ENROLMENT_NAME, KEY_NAME, IdentityFiles
+from device_client.adapters.machine import only_agent
 from otacore.envelope import REPORT_TYPE, sign, verify
-from otacore.errors import Broken
+from otacore.errors import Broken, OtaError
 from otacore.wire.device_api import EnrolReply, ReportReply
 
 REPLY = EnrolReply(device_id="CP-1", bearer_token="secret", product="acme", hardware="rev-a", poll_after_s=60)
@@ -58,3 +63,42 @@ def test_a_damaged_file_is_broken_and_never_replaced(tmp_path: Path, rubbish: by
     with pytest.raises(Broken):
         IdentityFiles(tmp_path).enrolment()
     assert (tmp_path / KEY_NAME).read_bytes() == rubbish
+
+
+@contextmanager
+def room_for(room_bytes: int) -> Iterator[None]:
+    """No file grows beyond so many bytes: what does not fit is cut short, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_key_that_does_not_fit_is_not_kept_in_part(tmp_path: Path) -> None:
+    """Half a key stands for the whole: the charger is broken for good, and only two persons enrol it again."""
+    files = IdentityFiles(tmp_path / "identity")
+    with room_for(64), pytest.raises(OtaError):
+        files.key()
+    made = files.key()
+    assert IdentityFiles(tmp_path / "identity").key().public_hex == made.public_hex
+    with room_for(20), pytest.raises(OtaError):
+        files.keep_enrolment(REPLY)
+    assert files.enrolment() is None
+
+
+def test_the_way_to_the_key_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut after enrolment takes the folder with the key, and the server knows no other."""
+    synced: list[Path] = []
+    sync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with only_agent(tmp_path / "data" / "charger"):
+        IdentityFiles(tmp_path / "data" / "charger" / "identity").key()
+    assert {tmp_path, tmp_path / "data", tmp_path / "data" / "charger"} <= set(synced)
+    assert synced[-1] == tmp_path / "data" / "charger" / "identity"
