@@ -11,8 +11,13 @@ Rules:
 4. A stop kept here is asked for before the database is, in the transaction, which may have waited for its turn
    meanwhile, and once more before a permit leaves. A permit that is withheld then stands as unreported: the charger
    asks again, and a halt counts it until it has.
-5. A recovery needs no repository: without its facts the permit names no serials, and the charger has its own lists.
+5. The repository's facts are read where a permit rests on them, so that whoever is refused anyway hears why also
+   before the repository was verified. A recovery needs none: its permit then names no serials, and the charger has its
+   own lists.
 """
+
+from contextlib import suppress
+from dataclasses import replace
 
 from otacore.clock import Clock
 from otacore.errors import Unavailable
@@ -113,18 +118,10 @@ class PermitService:
         known = tx.permit(request.nonce)
         if known is not None:
             return known if may_repeat(known, request, rollout, now_ms=now_ms) else PermitRefusal.NONCE_USED
-        asked = Asked(request, device, rollout, self._facts(request, rollout.product), now_ms)
+        asked = Asked(request, device, rollout, NOT_VERIFIED, now_ms)
         if not settle_earlier(tx, asked):
             return PermitRefusal.OLDER_REQUEST
         return self._install(tx, asked) if request.purpose is Purpose.INSTALL else self._recover(tx, asked)
-
-    def _facts(self, request: PermitRequest, product: str) -> RepositoryFacts:
-        try:
-            return self._catalogue.facts(product)
-        except Unavailable:
-            if request.purpose is Purpose.INSTALL:
-                raise
-            return NOT_VERIFIED
 
     def _install(self, tx: Transaction, asked: Asked) -> PermitRow | str:
         rollout, device_id = asked.rollout, asked.device.device_id
@@ -132,6 +129,7 @@ class PermitService:
             return PermitRefusal.WRONG_RELEASE
         if not fits_epoch(asked.request, rollout):
             return PermitRefusal.EPOCH_STALE
+        asked = replace(asked, facts=self._catalogue.facts(rollout.product))
         charger = charger_of(tx, asked.device)
         offering = offering_of(tx, rollout, device_id, asked.facts)
         refusal = first_refusal(offering, charger, now_ms=asked.now_ms)
@@ -153,6 +151,8 @@ class PermitService:
         participation = tx.participation(rollout.rollout_id, device_id)
         if participation is None or rollout.state not in GOING_BACK:
             return PermitRefusal.NOT_CALLED_BACK
+        with suppress(Unavailable):
+            asked = replace(asked, facts=self._catalogue.facts(rollout.product))
         way = way_back(
             participation,
             tx.state(device_id),

@@ -76,3 +76,17 @@ def test_nobody_installs_without_the_repositorys_facts(monkeypatch: pytest.Monke
     with pytest.raises(Unavailable):
         charger.ask(charger.request(rollout_id, "1.1.0", world.rollout(rollout_id).epoch))
     assert world.signer.signed == []
+
+
+def test_who_asks_under_a_halt_hears_of_it_also_before_the_repository_was_verified(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """R1: told "try again" instead, a charger would ask on as if nothing had been decided."""
+    world = World(sites=2, per_site=1)
+    world.round()
+    rollout_id = world.start("1.1.0", waves=WAVES, judge=judge_draft(promote_unproven=True))
+    epoch = world.rollout(rollout_id).epoch
+    world.operator.halt(ANNA, rollout_id, reason="smoke")
+    monkeypatch.setattr(PaperCatalogue, "facts", _never_verified)
+    charger = next(iter(world.chargers.values()))
+    assert charger.ask(charger.request(rollout_id, "1.1.0", epoch)).reason == PermitRefusal.EPOCH_STALE
