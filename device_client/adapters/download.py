@@ -6,7 +6,8 @@ hash), so a resumed download needs no ETag: other bytes under the same URL are a
 
 Rules:
 1. Exactly the bytes from `offset_bytes` to `length_bytes` are handed out; what a server sends beyond them is not read.
-2. A server that ignores the Range is read past the part that is already there, without writing it again.
+2. A server that ignores the Range is read past the part that is already there, without writing it again. Each piece
+   read past is handed out empty, so that the caller can stop there too; the next stretch reads on in the same answer.
 3. A lie about length or place, a portal's page, silence, drip or a broken line each end as `Unavailable` with its own
    code: another mirror or a later hour may tell the truth.
 """
@@ -39,9 +40,11 @@ class Downloader:
         self._stream: HttpStream | None = None
         self._url = ""
         self._position = 0
+        self._skips_to = 0
+        """Where the part ends that an answer without ranges brings again."""
 
     def pieces(self, url: str, *, offset_bytes: int, limit_bytes: int, length_bytes: int) -> Iterator[bytes]:
-        """Up to `limit_bytes` of the target from `offset_bytes` on, in pieces of at most 256 KiB.
+        """Up to `limit_bytes` of the target from `offset_bytes` on, in pieces of at most 256 KiB, some of them empty.
 
         The caller may stop early; the answer stays open for the next stretch. Raises: Unavailable.
         """
@@ -52,8 +55,7 @@ class Downloader:
                 piece = self._next(stream, goal - self._position)
                 fresh = piece[max(0, offset_bytes - self._position) :]
                 self._position += len(piece)
-                if fresh:
-                    yield fresh
+                yield fresh
         except Unavailable:
             self.close()
             raise
@@ -72,13 +74,14 @@ class Downloader:
         return piece
 
     def _stream_at(self, url: str, *, offset_bytes: int, length_bytes: int) -> HttpStream:
-        if self._stream is not None and (self._url, self._position) == (url, offset_bytes):
+        fits = offset_bytes in {self._position, self._skips_to} and self._position <= offset_bytes
+        if self._stream is not None and self._url == url and fits:
             return self._stream
         self.close()
         headers = (("Range", f"bytes={offset_bytes}-{length_bytes - 1}"),) if offset_bytes else ()
         stream = self._open.enter_context(self._http.stream(HttpRequest(url, headers=headers)))
         self._position = _first_position(stream, offset_bytes=offset_bytes, length_bytes=length_bytes)
-        self._url, self._stream = url, stream
+        self._url, self._stream, self._skips_to = url, stream, offset_bytes
         return stream
 
 

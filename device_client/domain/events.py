@@ -142,6 +142,8 @@ class Stretched:
 
     at_ms: int
     reached_bytes: int
+    is_reading_past: bool = False
+    """Nothing new came, but the server goes on sending what is already there: it knows no ranges."""
 
 
 @dataclass(frozen=True, slots=True)

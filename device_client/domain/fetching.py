@@ -36,15 +36,18 @@ def on_stretched(state: AgentState, event: Stretched) -> Reaction:
     """Remember how far it came, then go on, pause, or read back."""
     job = require_job(state)
     reached = min(event.reached_bytes, job.image.length_bytes)
-    if reached <= job.reached_bytes:
+    if reached <= job.reached_bytes and not event.is_reading_past:
         return on_fetch_failed(state, Failed(event.at_ms, FailureKind.UNAVAILABLE, "device.no_progress"))
-    job = replace(job, reached_bytes=reached)
-    state, write = with_journal(undelayed(state), replace(state.journal, job=job))
+    writes: tuple[Effect, ...] = ()
+    if not event.is_reading_past:
+        job = replace(job, reached_bytes=reached)
+        state, write = with_journal(undelayed(state), replace(state.journal, job=job))
+        writes = (write,)
     if reached == job.image.length_bytes:
-        return moved(Outcome.ALL_WRITTEN, state, write, read_back(job))
+        return moved(Outcome.ALL_WRITTEN, state, *writes, read_back(job))
     if not state.wanted:
-        return moved(Outcome.UNWANTED, replace(state, reason="device.paused"), write)
-    return moved(Outcome.STRETCH_WRITTEN, state, write, next_stretch(state, job))
+        return moved(Outcome.UNWANTED, replace(state, reason="device.paused"), *writes)
+    return moved(Outcome.STRETCH_WRITTEN, state, *writes, next_stretch(state, job))
 
 
 def on_fetch_failed(state: AgentState, event: Failed) -> Reaction:

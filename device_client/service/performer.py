@@ -7,7 +7,8 @@ Rules:
 """
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from device_client.domain import effects as do
@@ -34,6 +35,22 @@ class Ports:
     server: Server
     program: ChargerProgram
     identity: Identity
+
+
+class _Pieces:
+    """The pieces of a stretch, and how many of them came: also empty ones tell that the server goes on sending."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self.came = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        piece = next(self._pieces)
+        self.came += 1
+        return piece
 
 
 class Performer:
@@ -103,8 +120,10 @@ class Performer:
         return on.LookedUp(self._now_ms(), found)
 
     def _fetch(self, question: do.FetchStretch) -> on.Answer:
-        pieces = self._ports.repository.pieces(
-            question.path, offset_bytes=question.offset_bytes, limit_bytes=question.limit_bytes
+        pieces = _Pieces(
+            self._ports.repository.pieces(
+                question.path, offset_bytes=question.offset_bytes, limit_bytes=question.limit_bytes
+            )
         )
         written = self._ports.slots.write(
             question.kind,
@@ -113,7 +132,9 @@ class Performer:
             offset_bytes=question.offset_bytes,
             length_bytes=question.length_bytes,
         )
-        return self._stretched(question.offset_bytes, written.reached_bytes, written.stopped_by)
+        stretched = self._stretched(question.offset_bytes, written.reached_bytes, written.stopped_by)
+        only_empty = pieces.came > 0 and written.stopped_by is None and written.reached_bytes == question.offset_bytes
+        return replace(stretched, is_reading_past=only_empty)
 
     def _copy(self, question: do.CopyStretch) -> on.Answer:
         pieces = self._ports.slots.pieces(
@@ -132,7 +153,7 @@ class Performer:
         )
         return self._stretched(question.offset_bytes, written.reached_bytes, written.stopped_by)
 
-    def _stretched(self, offset_bytes: int, reached_bytes: int, stopped_by: OtaError | None) -> on.Answer:
+    def _stretched(self, offset_bytes: int, reached_bytes: int, stopped_by: OtaError | None) -> on.Stretched:
         """What came before the line broke counts; the break itself is met again at the next stretch."""
         if stopped_by is not None:
             LOG.info("stretch_stopped reached_bytes=%d code=%s", reached_bytes, stopped_by.code)

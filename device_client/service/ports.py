@@ -87,7 +87,8 @@ class Repository(Protocol):
     def pieces(self, path: str, *, offset_bytes: int, limit_bytes: int) -> Iterator[bytes]:
         """Up to `limit_bytes` of the verified target `path`, from `offset_bytes` on.
 
-        It may end early without an error (a slow link: after some seconds). Raises: Unavailable, while it is read.
+        It may end early without an error (a slow link: after some seconds). A piece is empty where the server sends
+        what is already there. Raises: Unavailable, while it is read.
         """
         ...
 

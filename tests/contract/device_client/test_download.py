@@ -96,6 +96,24 @@ def test_a_server_without_ranges_is_read_past_what_is_there(downloader: Download
         assert fetch(downloader, server.url, 300_000) == IMAGE[300_000:]
 
 
+def test_what_is_read_past_can_be_left_and_taken_up_again(downloader: Downloader) -> None:
+    """The agent neither polls nor ticks until all that it already has has come again; or it comes for ever."""
+    offset, came = 600_000, b""
+    with RudeServer(lambda asked: [answer(IMAGE)]) as server:
+        first = downloader.pieces(server.url, offset_bytes=offset, limit_bytes=WHOLE, length_bytes=LENGTH)
+        assert [next(first), next(first)] == [b"", b""], "the caller is asked after each piece"
+        stretches = 0
+        while len(came) < LENGTH - offset:
+            stretches += 1
+            left = downloader.pieces(
+                server.url, offset_bytes=offset + len(came), limit_bytes=WHOLE, length_bytes=LENGTH
+            )
+            came += next(left)
+    assert came == IMAGE[offset:]
+    assert stretches > 1
+    assert len(server.asked) == 1
+
+
 def test_bytes_beyond_the_signed_length_are_not_read(downloader: Downloader) -> None:
     """An endless answer would fill the slot, the memory, or the month's data."""
 

@@ -155,6 +155,28 @@ def test_a_broken_download_keeps_what_came_and_goes_on_there() -> None:
     assert made.records.boot.firmware.slot(SlotName.B).status is SlotStatus.CONFIRMED
 
 
+def test_a_server_without_ranges_is_read_past_while_polls_go_on() -> None:
+    """A halt cannot reach a charger that reads past what it has; or it waits as after a failure and never ends."""
+    made = bench()
+    made.boot_rom()
+    offer(made)
+    agent = run(made, agent_on(made), rounds=2)
+    assert stage(agent) is Stage.FETCHING
+    made.repository.reads_past, polls = 50, len(made.server.polls)
+    for _ in range(49):
+        assert agent.run_once() == made.clock.monotonic_ms(), "it wants to go on at once"
+        made.clock.advance(10_000)
+    assert stage(agent) is Stage.FETCHING
+    assert len(made.server.polls) >= polls + 48
+    found, made.server.reply = made.server.reply, PollReply(Answer.NOTHING, "on_hold", 1, report_wanted=False)
+    run(made, agent, rounds=2)
+    assert stage(agent) is Stage.IDLE
+    made.server.reply = found
+    run(made, agent)
+    assert made.records.boot.firmware.slot(SlotName.B).status is SlotStatus.CONFIRMED
+    assert [report.failure for report in made.server.reports if report.failure] == []
+
+
 def test_a_full_slot_disk_is_told_and_kept_small() -> None:
     """A full disk stops the agent, or spins it."""
     made = bench()
