@@ -1,7 +1,7 @@
 """Where log lines go: structlog to standard error, JSON for machines or plain for a terminal.
 
 Events are past-tense phrases with fields. It writes no request and no body; a field whose name says that it is a secret
-is blotted out, in case one slips in.
+is blotted out, in case one slips in. A trace tells where, and never what the variables held.
 """
 
 import logging
@@ -20,7 +20,9 @@ def configure_logs(form: Literal["json", "plain"]) -> None:
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[

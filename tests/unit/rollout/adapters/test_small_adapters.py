@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
+from typing import Literal
 
 import pytest
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
@@ -14,7 +16,7 @@ from securesystemslib.signer import SSlibKey
 from otacore.envelope import PERMIT_TYPE, verify
 from otacore.errors import Broken, Misuse, Unavailable
 from otacore.wire.permit import Permit, Purpose
-from rollout.adapters.logs import BLOT, blot_secrets
+from rollout.adapters.logs import BLOT, blot_secrets, configure_logs
 from rollout.adapters.permit_keys import permit_signer
 from rollout.adapters.timer import Timer
 from rollout.settings import Settings, read_settings
@@ -131,6 +133,29 @@ def test_a_field_that_is_named_like_a_secret_is_blotted_out() -> None:
         None, "info", {"event": "token_issued", "bearer_token": "x", "Passphrase": "y", "device_id": "c1"}
     )
     assert event == {"event": "token_issued", "bearer_token": BLOT, "Passphrase": BLOT, "device_id": "c1"}
+
+
+@pytest.mark.parametrize("form", ["json", "plain"])
+def test_a_trace_does_not_tell_what_the_variables_held(
+    form: Literal["json", "plain"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A fault in the middle of a call would write the caller's token, or a passphrase, into the log."""
+    before = structlog.get_config()
+    try:
+        configure_logs(form)
+        _fail_with("tgo_" + "5ec2e7" * 10)
+    finally:
+        structlog.configure(**before)
+    told = capsys.readouterr().err
+    assert "_fail_with" in told, "where it happened must be told"
+    assert "5ec2e7" not in told
+
+
+def _fail_with(token: str) -> None:
+    try:
+        [][len(token)]
+    except IndexError:
+        structlog.get_logger("test").exception("call_crashed")
 
 
 NEEDED: dict[str, object] = {
