@@ -243,7 +243,7 @@ class Agent:
             if report is None:
                 return
             if report.counter > counter:
-                self._reporter.made(at_ms=self._clock.monotonic_ms())
+                self._reporter.made(report, at_ms=self._clock.monotonic_ms())
             stored = self._reporter.send(report, at_ms=self._clock.monotonic_ms())
             if stored is None:
                 return

@@ -5,7 +5,8 @@ report is sent, and that it is durable before, is the machine's (`device_client.
 
 Rules:
 1. Health events leave with the first report made after them; how long ago they were is said as of that moment.
-2. A safety trip or a boot loop waits for no other news: it makes a report due at once, and then at most one a minute.
+2. A safety trip, a boot loop, or health that is another than was told last waits for no other news: it makes a report
+   due at once, and then at most one a minute.
 3. A report that the server cannot read is given up after some tries: it must not stand in the way of later ones.
 """
 
@@ -60,6 +61,7 @@ class Reporter:
         """The poll asked for a report."""
         self.not_before_ms = 0
         self._urgent_from_ms = 0
+        self._told_healthy: bool | None = None
 
     def hear(self, events: tuple[HealthEvent, ...], *, at_ms: int) -> None:
         """Keep what the charger program told. No room: the oldest that is not urgent goes, else the oldest."""
@@ -71,13 +73,15 @@ class Reporter:
 
     def due(self, state: AgentState, look: Surroundings | None, *, at_ms: int) -> on.ReportDue | None:
         """The news that a report is due, or None when none waits or the last failure is too young."""
-        wanted = self.wanted or self._is_urgent(at_ms)
+        healthy = look is not None and look.health.overall is Check.PASSED
+        news = self._has_urgent() or self._told_healthy not in {None, healthy}
+        wanted = self.wanted or (news and at_ms >= self._urgent_from_ms)
         waits = state.journal.unsent is not None or bool(state.journal.notices) or wanted
         if not waits or at_ms < self.not_before_ms:
             return None
         return on.ReportDue(
             at_ms=at_ms,
-            healthy=look is not None and look.health.overall is Check.PASSED,
+            healthy=healthy,
             firmware_sha256=self._measure(state, ReleaseKind.FIRMWARE),
             config_sha256=self._measure(state, ReleaseKind.CONFIG),
             events=tuple(
@@ -86,10 +90,11 @@ class Reporter:
             wanted=wanted,
         )
 
-    def made(self, *, at_ms: int) -> None:
+    def made(self, report: Report, *, at_ms: int) -> None:
         """A new report was made and is durable: it holds the events, and it is the report that was wanted."""
-        if self._is_urgent(at_ms):
+        if self._has_urgent() or self._told_healthy not in {None, report.healthy}:
             self._urgent_from_ms = at_ms + URGENT_EVERY_MS
+        self._told_healthy = report.healthy
         self._events.clear()
         self.wanted = False
 
@@ -119,8 +124,8 @@ class Reporter:
         self._refusals = 0
         return on.ReportStored(at_ms, report.counter)
 
-    def _is_urgent(self, at_ms: int) -> bool:
-        return at_ms >= self._urgent_from_ms and any(event.metric in URGENT for event in self._events)
+    def _has_urgent(self) -> bool:
+        return any(event.metric in URGENT for event in self._events)
 
     def _measure(self, state: AgentState, kind: ReleaseKind) -> str | None:
         pair = state.pair(kind)

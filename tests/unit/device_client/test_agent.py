@@ -22,7 +22,7 @@ from otacore.wire.policy import Floor
 from otacore.wire.release import ReleaseKind
 from otacore.wire.report import MAX_EVENTS, UNMEASURED, Fact, HealthEvent
 from tests.fakes.hand_clock import HandClock
-from tests.fakes.paper_ports import PaperBench, bench
+from tests.fakes.paper_ports import HEALTHY, PaperBench, bench
 from tests.fakes.paper_world import LIMITS, SERVER_TIME_MS
 
 FIRMWARE, CONFIG = ReleaseKind.FIRMWARE, ReleaseKind.CONFIG
@@ -524,6 +524,24 @@ def test_a_report_that_may_be_taken_later_is_kept(error: OtaError) -> None:
     del made.server.fails["report"]
     run(made, agent, rounds=3_600)
     assert [report.counter for report in made.server.reports] == [1]
+
+
+def test_a_charger_that_is_well_again_says_so() -> None:
+    """One that reported while its self-tests still ran counts as out of order until somebody asks."""
+    made = bench()
+    made.boot_rom()
+    nothing(made, poll_after_s=3_600)
+    made.program.health = Health(Check.PASSED, Check.PENDING, Check.PASSED, Check.PASSED)
+    agent = run(made, agent_on(made), rounds=10)
+    assert [report.healthy for report in made.server.reports] == [False]
+    made.program.health = HEALTHY
+    agent = run(made, agent, rounds=10)
+    assert [report.healthy for report in made.server.reports] == [False, True]
+    began_ms = made.clock.monotonic_ms()
+    for number in range(600):
+        made.program.health = replace(HEALTHY, meter=Check.FAILED if number % 2 else Check.PASSED)
+        agent = run(made, agent, rounds=1)
+    assert len(made.server.reports) <= 4 + (made.clock.monotonic_ms() - began_ms) // 60_000, "no flood"
 
 
 def test_an_unhealthy_charger_says_so() -> None:
