@@ -107,6 +107,15 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
+class Tripped:
+    """News: a protective device tripped; to be remembered until a report tells it."""
+
+    at_ms: int
+    happened_at_ms: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReportDue:
     """News: time to send a report (a notice waits, the poll asked for one); what was measured for it."""
 
@@ -219,5 +228,16 @@ class Failed:
 
 
 Answer = LookedUp | Stretched | ReadBack | Held | PermitAnswered | ClockRead | ConfigApplied | Failed
-News = Tick | Contact | Offered | CalledBack | NothingOffered | PollUnanswered | Forget | ReportDue | ReportStored
+News = (
+    Tick
+    | Contact
+    | Offered
+    | CalledBack
+    | NothingOffered
+    | PollUnanswered
+    | Forget
+    | Tripped
+    | ReportDue
+    | ReportStored
+)
 Event = News | Answer

@@ -25,6 +25,7 @@ from otacore.wire.release import ReleaseKind
 from otacore.wire.report import Fact, Report
 
 MAX_NOTICES: Final = 32
+MAX_TRIPS: Final = 8
 MAX_FAILED: Final = 64
 MAX_LOOKED_BACK: Final = 16
 MAX_EPOCHS: Final = 32
@@ -100,6 +101,21 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Trip:
+    """A safety trip that no report tells yet: whoever switches the charger off and on must not make it forget."""
+
+    detail: str
+    boot_id: str
+    happened_at_ms: int
+    """On the monotonic clock of that boot."""
+
+    def __post_init__(self) -> None:
+        checks.text("detail", self.detail, 200)
+        checks.text("boot_id", self.boot_id, 64)
+        checks.integer("happened_at_ms", self.happened_at_ms)
+
+
+@dataclass(frozen=True, slots=True)
 class FailedRelease:
     """A release that is not tried again unless a person says so."""
 
@@ -140,6 +156,7 @@ class Journal:
     unsent: Report | None = None
     """Frozen under its counter before its first send, so that sending again repeats it byte for byte."""
     notices: tuple[Notice, ...] = ()
+    trips: tuple[Trip, ...] = ()
     schema: int = 1
 
     def __post_init__(self) -> None:
@@ -198,6 +215,13 @@ def with_notice(journal: Journal, notice: Notice) -> Journal:
         index = notices.index(dropped)
         notices = notices[:index] + notices[index + 1 :]
     return replace(journal, notices=notices)
+
+
+def with_trip(journal: Journal, trip: Trip) -> Journal:
+    """Add a safety trip, once for each detail: a contact that chatters must not wear the medium out."""
+    if len(journal.trips) == MAX_TRIPS or trip.detail in {known.detail for known in journal.trips}:
+        return journal
+    return replace(journal, trips=(*journal.trips, trip))
 
 
 def with_failed(journal: Journal, release_digest: str, code: str) -> Journal:

@@ -1,6 +1,7 @@
 """News that may come in any stage: what it changes in memory, before the stage looks at it. It moves no stage."""
 
 from dataclasses import replace
+from typing import assert_never
 
 from device_client.domain.events import (
     CalledBack,
@@ -13,10 +14,11 @@ from device_client.domain.events import (
     ReportDue,
     ReportStored,
     Tick,
+    Tripped,
 )
 from device_client.domain.journal import without_failed
 from device_client.domain.reactions import Reaction, stay, with_journal
-from device_client.domain.reporting import on_report_due, on_report_stored
+from device_client.domain.reporting import on_report_due, on_report_stored, on_tripped
 from device_client.domain.state import AgentState, Stage
 from device_client.domain.upkeep import tries_given_back
 
@@ -29,17 +31,12 @@ def noted(state: AgentState, event: Event) -> Reaction:
             return stay(replace(state, around=event), *writes)
         case Contact():
             return stay(replace(state, contact_at_ms=event.at_ms))
-        case Offered():
-            named = _is_named(state, event.rollout_id, event.release_digest)
-            return stay(replace(state, wanted=named, unheard=False))
-        case CalledBack():
-            return stay(replace(state, wanted=_is_left(state, event), unheard=False))
-        case NothingOffered():
-            return stay(replace(state, wanted=False, unheard=False))
-        case PollUnanswered():
-            return stay(replace(state, unheard=True))
+        case Offered() | CalledBack() | NothingOffered() | PollUnanswered():
+            return stay(_polled(state, event))
         case Forget():
             return _forgotten(state, event)
+        case Tripped():
+            return on_tripped(state, event)
         case ReportDue():
             return on_report_due(state, event)
         case ReportStored():
@@ -51,6 +48,22 @@ def noted(state: AgentState, event: Event) -> Reaction:
 def settled(state: AgentState, event: Event) -> AgentState:
     """What is remembered of the event after its stage's handler looked at it."""
     return replace(state, last_tick_ms=event.at_ms) if isinstance(event, Tick) else state
+
+
+def _polled(state: AgentState, event: Offered | CalledBack | NothingOffered | PollUnanswered) -> AgentState:
+    """Whether the job is wanted, as the last poll says."""
+    match event:
+        case Offered():
+            wanted = _is_named(state, event.rollout_id, event.release_digest)
+        case CalledBack():
+            wanted = _is_left(state, event)
+        case NothingOffered():
+            wanted = False
+        case PollUnanswered():
+            return replace(state, unheard=True)
+        case _:
+            assert_never(event)
+    return replace(state, wanted=wanted, unheard=False)
 
 
 def _is_named(state: AgentState, rollout_id: str, release_digest: str) -> bool:

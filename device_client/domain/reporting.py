@@ -1,4 +1,6 @@
-"""Reports: one fact, and around it the charger's whole present state. Handlers of `ReportDue` and `ReportStored`.
+"""Reports: one fact, and around it the charger's whole present state.
+
+Handlers of `Tripped`, `ReportDue` and `ReportStored`.
 
 Rules:
 1. The counter is durable, with the report's full content, before the first send; sending again repeats every byte.
@@ -13,8 +15,8 @@ from typing import Final
 from device_client.domain import checks
 from device_client.domain.checks import Rejected
 from device_client.domain.effects import SendReport
-from device_client.domain.events import ReportDue, ReportStored
-from device_client.domain.journal import Notice
+from device_client.domain.events import ReportDue, ReportStored, Tripped
+from device_client.domain.journal import Notice, Trip, with_trip
 from device_client.domain.reactions import Reaction, stay, with_journal
 from device_client.domain.slots import SlotStatus
 from device_client.domain.state import AgentState, Stage
@@ -22,6 +24,15 @@ from otacore.wire.release import ReleaseKind
 from otacore.wire.report import MAX_EVENTS, UNMEASURED, Fact, Report, Running
 
 SILENT_IN: Final = frozenset({Stage.ARMING, Stage.ARMED, Stage.REVERTING})
+
+
+def on_tripped(state: AgentState, event: Tripped) -> Reaction:
+    """A safety trip outlives a power cycle before its report could be made."""
+    journal = with_trip(state.journal, Trip(event.detail, state.boot_id, event.happened_at_ms))
+    if journal == state.journal:
+        return stay(state)
+    state, write = with_journal(state, journal)
+    return stay(state, write)
 
 
 def on_report_due(state: AgentState, event: ReportDue) -> Reaction:
@@ -34,7 +45,7 @@ def on_report_due(state: AgentState, event: ReportDue) -> Reaction:
     if not notices:
         return stay(state)
     report = compose(state, event, notices[0])
-    journal = replace(state.journal, counter=report.counter, unsent=report, notices=notices[1:])
+    journal = replace(state.journal, counter=report.counter, unsent=report, notices=notices[1:], trips=())
     state, write = with_journal(state, journal)
     return stay(state, write, SendReport(report))
 

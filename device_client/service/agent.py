@@ -24,7 +24,7 @@ from device_client.service.behaviour import behaviour_of
 from device_client.service.pacing import Pacing, retry_wait_ms
 from device_client.service.performer import Performer, Ports
 from device_client.service.ports import Surroundings
-from device_client.service.reporter import Reporter
+from device_client.service.reporter import SAFETY_TRIP, Reporter
 from device_client.service.trusted_time import TrustedTime
 from otacore.clock import Clock
 from otacore.errors import OtaError
@@ -133,6 +133,7 @@ class Agent:
             at_ms=now_ms,
         )
         LOG.info("agent_started stage=%s boot_id=%s", self._state.stage, self._state.boot_id)
+        self._reporter.recall(self._state.journal.trips, boot_id=self._state.boot_id, at_ms=now_ms)
         failed = failed_boots(boot.firmware, ReleaseKind.FIRMWARE)
         if failed >= BOOT_LOOP:
             self._reporter.hear((HealthEvent("h4", 0, f"{failed} boots in a row failed"),), at_ms=now_ms)
@@ -190,6 +191,9 @@ class Agent:
         self._look = look
         self._next_tick_ms = at_ms + self._pacing.tick_ms
         self._reporter.hear(look.events, at_ms=at_ms)
+        for event in look.events:
+            if event.metric == SAFETY_TRIP:
+                self._feed(on.Tripped(at_ms, max(0, at_ms - event.ago_ms), event.detail))
         if look.backend_contact:
             self._feed(on.Contact(at_ms))
         self._feed(

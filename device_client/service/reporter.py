@@ -16,6 +16,7 @@ from typing import Final
 
 from device_client.domain import events as on
 from device_client.domain.events import Check
+from device_client.domain.journal import Trip
 from device_client.domain.slots import SlotName
 from device_client.domain.state import AgentState
 from device_client.service.behaviour import behaviour_of
@@ -32,7 +33,8 @@ LOG = logging.getLogger(__name__)
 MAX_REFUSALS: Final = 3
 UNREADABLE: Final = frozenset({"wire.malformed", "http.malformed", "http.body_too_large"})
 """What a server answers to a report that it will never read; any other refusal may end, and the report is kept."""
-URGENT: Final = frozenset({"h4", "h5"})
+SAFETY_TRIP: Final = "h5"
+URGENT: Final = frozenset({"h4", SAFETY_TRIP})
 """Boot loop and safety trip: a person or the judge must hear of them now, not when the server next asks."""
 URGENT_EVERY_MS: Final = 60_000
 """A contact that chatters makes one report at once, and then one a minute."""
@@ -70,6 +72,14 @@ class Reporter:
                 ordinary = (index for index, held in enumerate(self._events) if held.metric not in URGENT)
                 del self._events[next(ordinary, 0)]
             self._events.append(_Event(event.metric, at_ms - event.ago_ms, event.detail))
+
+    def recall(self, trips: tuple[Trip, ...], *, boot_id: str, at_ms: int) -> None:
+        """Take up what the journal remembers and no report tells. Of an earlier boot: as late as it can have been."""
+        held = {(event.metric, event.detail) for event in self._events}
+        for trip in trips:
+            if (SAFETY_TRIP, trip.detail) not in held:
+                ago_ms = at_ms - trip.happened_at_ms if trip.boot_id == boot_id else at_ms
+                self.hear((HealthEvent(SAFETY_TRIP, max(0, ago_ms), trip.detail),), at_ms=at_ms)
 
     def due(self, state: AgentState, look: Surroundings | None, *, at_ms: int) -> on.ReportDue | None:
         """The news that a report is due, or None when none waits or the last failure is too young."""

@@ -438,6 +438,28 @@ def test_a_trip_that_cannot_be_told_yet_waits_as_any_report() -> None:
     assert trips == ["over_temperature", "ground_fault"]
 
 
+def test_a_trip_outlives_a_power_cycle() -> None:
+    """Somebody switches a charger with a ground fault off and on while the server is away, and nobody hears of it."""
+    made = bench()
+    made.boot_rom()
+    nothing(made, poll_after_s=3_600)
+    made.server.fails["report"] = Unavailable("http.unreachable", "check the network")
+    agent = run(made, agent_on(made), rounds=5)
+    assert made.records.journal.unsent is not None, "no other report can be made now"
+    writes: list[object] = []
+    made.records.after_write = writes.append
+    for _ in range(50):
+        made.program.events.append(HealthEvent("h5", 0, "ground_fault"))
+        agent = run(made, agent, rounds=1)
+    assert len(writes) == 1, "the medium is not worn out"
+    made.boot_rom()
+    del made.server.fails["report"]
+    run(made, agent_on(made), rounds=200)
+    told = [event for report in made.server.reports for event in report.events]
+    assert [(event.metric, event.detail) for event in told] == [("h5", "ground_fault")]
+    assert made.records.journal.trips == ()
+
+
 def test_a_contact_that_chatters_does_not_flood_the_server() -> None:
     """One broken relay makes a report every second for ever."""
     made = bench()

@@ -18,6 +18,7 @@ from device_client.domain.events import (
     PollUnanswered,
     ReportStored,
     Stretched,
+    Tripped,
 )
 from device_client.domain.machine import HANDLERS, TRANSITIONS, step, wake_at_ms
 from device_client.domain.state import PHASES, Stage
@@ -87,6 +88,7 @@ def test_news_is_heard_in_every_stage_and_asks_nothing_where_a_question_is_open(
         NothingOffered(1),
         PollUnanswered(1),
         Forget(1, digest_of("other")),
+        Tripped(1, 1, "ground_fault"),
         ReportStored(1, 1),
     )
 
