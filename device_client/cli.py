@@ -41,7 +41,7 @@ from device_client.adapters.wiring import (
 from device_client.domain.boot import BootRecord
 from device_client.domain.journal import without_failed
 from device_client.domain.repairs import must_end_by_itself
-from device_client.domain.slots import Image, SlotName, factory_pair
+from device_client.domain.slots import Image, SlotName, TrialKind, factory_pair
 from device_client.service.enrolment import enrol
 from device_client.service.standing import in_words, standing
 from device_client.settings import Settings, load_settings
@@ -130,41 +130,49 @@ def _enrol(settings: Settings, given: argparse.Namespace, clock: Clock) -> None:
 
 def _run(settings: Settings, _given: argparse.Namespace, clock: Clock) -> None:
     stop_line, stop_now = _stop_on_signals()
-    try:
-        _be_agent(settings, clock, wait=lambda line, wait_ms: _wait(line, stop_line, wait_ms))
-    finally:
-        stop_line.close()
-        stop_now.close()
+    with closing(stop_line), closing(stop_now), machine.only_agent(settings.directory):
+        try:
+            _be_agent(settings, clock, wait=lambda line, wait_ms: _wait(line, stop_line, wait_ms))
+        except OtaError:
+            _use_up_a_try(settings)
+            raise
 
 
 def _once(settings: Settings, _given: argparse.Namespace, clock: Clock) -> None:
     rounds = iter(range(MAX_ROUNDS_ONCE))
-    _be_agent(settings, clock, wait=lambda _line, wait_ms: wait_ms > 0 or next(rounds, None) is None)
+    with machine.only_agent(settings.directory):
+        _be_agent(settings, clock, wait=lambda _line, wait_ms: wait_ms > 0 or next(rounds, None) is None)
+
+
+def _use_up_a_try(settings: Settings) -> None:
+    """An agent that cannot go on cannot give its firmware's trial up either: a reboot takes one of its tries (D3)."""
+    pair = records_of(settings).read_boot().firmware
+    if pair.trial is not None and pair.trial.kind is not TrialKind.LOOK_BACK and pair.booted is pair.trial.slot:
+        machine.reboot(settings.reboot_command)
 
 
 def _be_agent(settings: Settings, clock: Clock, *, wait: Callable[[ProgramLine | None, int], bool]) -> None:
     """Call the agent when it is due, until `wait` says that it is over."""
-    with machine.only_agent(settings.directory):
-        records = records_of(settings)
-        line = ProgramLine(
-            lambda: program.connect(settings.program_socket),
-            clock=clock,
-            boot_id=machine.boot_id(),
-            site=site_of(settings),
-            config_slot=lambda slot: config_slot(settings, records, slot),
-            running_config=running_config(records),
-            reboot=lambda: machine.reboot(settings.reboot_command),
-        )
-        with closing(line), closing(connect(settings, clock)) as connections:
-            ports = ports_of(settings, program=line, connections=connections, clock=clock)
-            agent = agent_of(settings, ports=ports, clock=clock)
-            over = False
-            while not over:
-                boot = records.read_boot() if agent.state is None else agent.state.boot
-                watched = None if must_end_by_itself(boot) else line
-                if watched is not None:
-                    watched.connect()
-                over = wait(watched, max(0, agent.run_once() - clock.monotonic_ms()))
+    records = records_of(settings)
+    line = ProgramLine(
+        lambda: program.connect(settings.program_socket),
+        clock=clock,
+        boot_id=machine.boot_id(),
+        site=site_of(settings),
+        config_slot=lambda slot: config_slot(settings, records, slot),
+        running_config=running_config(records),
+        reboot=lambda: machine.reboot(settings.reboot_command),
+    )
+    with closing(line), closing(connect(settings, clock)) as connections:
+        ports = ports_of(settings, program=line, connections=connections, clock=clock)
+        agent = agent_of(settings, ports=ports, clock=clock)
+        over = False
+        while not over:
+            boot = records.read_boot() if agent.state is None else agent.state.boot
+            watched = None if must_end_by_itself(boot) else line
+            if watched is not None:
+                watched.connect()
+            over = wait(watched, max(0, agent.run_once() - clock.monotonic_ms()))
 
 
 def _wait(line: ProgramLine | None, stop_line: socket.socket, wait_ms: int) -> bool:

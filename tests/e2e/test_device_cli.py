@@ -128,6 +128,10 @@ class Box:
         self.delivered()
         settings = self.directory / "device.toml"
         settings.write_text(settings.read_text().replace(str(self.program.path), str(self.absent_program)))
+        self.put_on_trial()
+
+    def put_on_trial(self) -> None:
+        """What permit, arming and boot ROM leave behind."""
         trial = Trial(SlotName.B, TrialKind.INSTALL, "0b" * 16, RolloutId("r1"))
         pair = verified(self.records.read_boot().firmware, SlotName.B, NEW)
         record, chosen, _ = boot(BootRecord(armed(pair, trial, ReleaseKind.FIRMWARE)))
@@ -252,6 +256,17 @@ def test_a_trial_whose_program_ends_is_given_up_at_once(box: Box) -> None:
             assert agent.wait(LIMIT_S) == 0, "the reboot came"
     assert box.records.read_boot().firmware.trial is None
     assert box.records.read_journal().failure_of(NEW.release_digest) == "device.self_test_failed"
+
+
+def test_an_agent_that_cannot_run_on_trial_uses_up_a_try(box: Box) -> None:
+    """New firmware that brings no root, no certificates or a damaged key would stay on trial for ever (D3)."""
+    box.delivered()
+    (box.directory / "root.json").unlink()
+    assert error(box.run("run")) == (2, "settings.unreadable")
+    assert not (box.directory / "rebooted").exists(), "what is kept already is not left for it"
+    box.put_on_trial()
+    assert error(box.run("run")) == (2, "settings.unreadable")
+    assert (box.directory / "rebooted").exists()
 
 
 def test_without_a_program_and_without_a_trial_an_agent_ends(box: Box) -> None:
