@@ -5,8 +5,8 @@ Pure. Halting and pausing are never here: they are always safe.
 Rules:
 1. Two persons means two different ones, both persons and not programs.
 2. What is approved is what is done: the approval carries the whole action and its digest.
-3. An approval expires, and it is stale once the rollout was decided upon since (a later epoch), or what the act is about
-   no longer stands as the asker saw it.
+3. An approval expires, and it is stale once the rollout was decided upon since (a later epoch), or what the act is
+   about no longer stands as the asker saw it.
 4. Limits count per person over 24 hours, so many small steps are one big one.
 """
 
