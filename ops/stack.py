@@ -44,7 +44,9 @@ LOCK_FILE = "lock"
 KEYS_DIRECTORY = "keys"
 REPOSITORY_PATH = "/repository"
 FOLLOW_S = 0.5
-"""How often memory follows the database and liveness is written, when nothing hints at it before."""
+"""How often memory follows the database, when nothing hints at it before."""
+SEEN_S = 1.0
+"""How often it is written who was heard of."""
 RENEW_S = 60.0
 """How often online roles are looked at whether they must be signed anew."""
 _log = structlog.get_logger("ops.stack")
@@ -154,7 +156,9 @@ class Stack:
         renewing = Timer("repository", self.world.refresh_online, period_s=RENEW_S)
         # Here whoever ticks: a halt that this process keeps is known to no other one.
         halting = Timer("kept-halts", self.room.services.halting.carry_out, period_s=tick_s)
-        for timer in (*made, renewing, halting):
+        # By its own time and never by a hint: its own commit is one, and polls never end.
+        hearing = Timer("liveness", self.room.services.poll.flush_seen, period_s=SEEN_S)
+        for timer in (*made, renewing, halting, hearing):
             stack.enter_context(timer)
         if self._options.with_ticks:
             stack.enter_context(Timer("tick", self._tick, period_s=tick_s))
@@ -165,10 +169,7 @@ class Stack:
                 _log.warning("rollout_not_ticked", rollout_id=ticked.rollout_id, did=ticked.did)
 
     def _follow(self) -> None:
-        services = self.room.services
-        services.view.catch_up()
-        while services.poll.flush_seen():
-            pass
+        self.room.services.view.catch_up()
 
     def _verify(self) -> None:
         self.room.refresh_catalogue()

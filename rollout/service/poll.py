@@ -5,6 +5,7 @@ Whoever wires this keeps the view caught up (at least once a second), and calls 
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from threading import Lock
 
 from otacore.clock import Clock
@@ -59,21 +60,27 @@ class PollService:
         terms = Terms(self._poll_after_s, self._wants_report(seat, now_ms))
         return decide_poll(charger, request, self._view.offerings(seat.device.product), now_ms=now_ms, terms=terms)
 
-    def flush_seen(self, limit: int = MAX_SEEN_AT_ONCE) -> int:
-        """Write liveness to the store, at most `limit` chargers of it; answers how many. Raises: Unavailable."""
+    def flush_seen(self, at_once: int = MAX_SEEN_AT_ONCE) -> int:
+        """Write who was heard of until now, at most `at_once` in a transaction; answers how many. Raises: Unavailable.
+
+        Whoever polls meanwhile waits for the next call: a busy fleet must not keep the database from everybody else.
+        """
         with self._flushing:
-            numbers = list(self._unwritten)[:limit]
-            taken = {number: self._unwritten[number] for number in numbers}
-            batch = [
-                Seen(self._view.seat(number).device.device_id, seen.at_ms, seen.idle, seen.window_open)
-                for number, seen in taken.items()
-            ]
-            if batch:
-                committed(self._store, lambda tx: tx.put_seen(batch))
-            for number, seen in taken.items():
-                if self._unwritten.get(number) is seen:
-                    del self._unwritten[number]
-            return len(batch)
+            numbers = list(self._unwritten)
+            for start in range(0, len(numbers), at_once):
+                self._write_seen(numbers[start : start + at_once])
+            return len(numbers)
+
+    def _write_seen(self, numbers: Sequence[int]) -> None:
+        taken = {number: self._unwritten[number] for number in numbers}
+        batch = [
+            Seen(self._view.seat(number).device.device_id, seen.at_ms, seen.idle, seen.window_open)
+            for number, seen in taken.items()
+        ]
+        committed(self._store, lambda tx: tx.put_seen(batch))
+        for number, seen in taken.items():
+            if self._unwritten.get(number) is seen:
+                del self._unwritten[number]
 
     def _wants_report(self, seat: Seat, now_ms: int) -> bool:
         memberships: list[Membership] = []

@@ -81,7 +81,7 @@ def _heard(world: World) -> None:
     world.clock.advance(1_000)
     for charger in world.chargers.values():
         charger.poll()
-    world.poll.flush_seen(limit=10_000)
+    world.poll.flush_seen(at_once=10_000)
     world.view.catch_up()
 
 

@@ -242,7 +242,7 @@ class World:
         self.view.catch_up()
         for charger in self.chargers.values():
             charger.act()
-        self.poll.flush_seen(limit=10_000)
+        self.poll.flush_seen(at_once=10_000)
         if tick:
             self.controller.tick()
 

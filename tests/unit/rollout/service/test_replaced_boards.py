@@ -92,7 +92,7 @@ def test_the_new_board_is_not_taken_for_one_that_asks_out_of_order(world: World)
     charger = _dead_on_trial(world)
     _replace_board(world, charger)
     charger.report(Fact.STATE)
-    world.poll.flush_seen(limit=1_000)
+    world.poll.flush_seen(at_once=1_000)
     request = charger.request(ROLLOUT, "1.1.0", world.rollout(ROLLOUT).epoch)
     assert charger.ask(request).permit is not None, charger.last_refusal
 
