@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,6 @@ from otacore.wire.release import ReleaseKind
 from otacore.wire.report import Fact
 from rollout.domain.audit import verify
 from rollout.domain.fleet import Quarantine, Site
-from rollout.domain.judge.plan import CapPlan, MetricPlan, Source
 from rollout.domain.offer import Refusal
 from rollout.domain.people import Principal, Role
 from rollout.domain.planning import LayoutRefused, PlanRequest, WaveRequest
@@ -111,55 +109,6 @@ def test_a_start_that_gives_up_proof_takes_two_persons_who_saw_the_same_plan(wor
         world.operator.approve(BERT, asked.approval.approval_id)
     assert refused.value.code == "approval.stale"
     assert world.rollout(rollout_id).state is State.PLANNED
-
-
-H7 = judge_draft().metrics[0]
-
-
-@pytest.mark.parametrize(
-    ("weaker", "told"),
-    [
-        ({"metrics": (replace(H7, switched_off=True), *judge_draft().metrics[1:])}, "switches off h7"),
-        ({"alpha_ppm": 10_001}, "errs"),
-        ({"cap": CapPlan(first=6)}, "cap"),
-        ({"cap": CapPlan(price=9)}, "cap"),
-        ({"cap": CapPlan(divisor=7)}, "cap"),
-    ],
-    ids=["switched off", "error rate", "first", "price", "divisor"],
-)
-def test_a_plan_that_promises_less_takes_two_persons(weaker: dict[str, Any], told: str) -> None:
-    """A2: one person alone would start a rollout in which nothing is judged."""
-    world = World(sites=36, per_site=4)
-    world.round()
-    world.operator.create(ANNA, CREATION)
-    waves = (WaveRequest(chargers=36, one_per_site=True), WaveRequest(percent=100))
-    layout = world.operator.plan(ANNA, "r-1", PlanRequest(waves, replace(judge_draft(), **weaker)))
-    assert not isinstance(layout, LayoutRefused)
-    asked = world.operator.start(ANNA, "r-1", reason="go")
-    assert isinstance(asked, AwaitingApproval)
-    assert told in asked.why
-    assert world.rollout("r-1").state is State.PLANNED
-    world.operator.plan(ANNA, "r-1", PlanRequest(waves, judge_draft()))
-    assert isinstance(world.operator.start(ANNA, "r-1", reason="as ever"), Acted)
-
-
-@pytest.mark.parametrize(
-    ("metric", "code", "told"),
-    [
-        (replace(H7, metric="h70"), "plan.unknown_metric", "h7,"),
-        (replace(H7, source=Source.FEED), "plan.no_feed", "report"),
-    ],
-    ids=["mistyped", "without a feed"],
-)
-def test_a_metric_that_nobody_reports_is_refused(world: World, metric: MetricPlan, code: str, told: str) -> None:
-    """R2, no data is never a pass: a mistyped name would never fail, and its release would be called proven."""
-    world.operator.create(ANNA, CREATION)
-    mistyped = replace(judge_draft(promote_unproven=True), metrics=(metric,))
-    with pytest.raises(Misuse) as refused:
-        world.operator.plan(ANNA, "r-1", PlanRequest(SMALL, mistyped))
-    assert refused.value.code == code
-    assert told in refused.value.hint
-    assert world.rollout("r-1").state is State.DRAFT
 
 
 def test_a_first_wave_above_the_canary_cap_takes_two_persons() -> None:
