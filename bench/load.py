@@ -53,7 +53,7 @@ async def _drive(port: int, calls: Sequence[Iterator[bytes]], *, seconds: float,
     until = counted_from + seconds
     connections = [_Connection(call, counted_from=counted_from, until=until) for call in calls]
     for connection in connections:
-        await loop.create_connection(lambda made=connection: made, "127.0.0.1", port)  # type: ignore[misc]
+        await loop.create_connection(lambda made=connection: made, "127.0.0.1", port)  # type: ignore[misc] # the lambda gives what it was bound to
     async with asyncio.timeout(warm_up_s + seconds + STRAGGLER_S):
         await asyncio.gather(*(connection.ended for connection in connections))
     ended = max((connection.last for connection in connections), default=until)

@@ -211,7 +211,7 @@ def test_versions_of_a_fast_forward_beyond_2_53_are_refused(
 
 def _fast_forwarded(world: SignedWorld, role: str, version: int) -> dict[str, bytes]:
     def change(signed: object) -> None:
-        signed.version = version  # type: ignore[attr-defined]
+        signed.version = version  # type: ignore[attr-defined] # of every role
 
     if role == FIRMWARE:
         return world.forge_online({FIRMWARE: world.forge(FIRMWARE, change)})
@@ -225,7 +225,7 @@ def test_a_configuration_key_cannot_sign_a_firmware_path(
     path = firmware_image_path(PRODUCT, "6.6.6")
 
     def plant(signed: object) -> None:
-        signed.targets[path] = TargetFile.from_data(path, b"evil", ["sha256"])  # type: ignore[attr-defined]
+        signed.targets[path] = TargetFile.from_data(path, b"evil", ["sha256"])  # type: ignore[attr-defined] # of every role
 
     mirror.files |= world.forge_online({"config": world.forge("config", plant)})
     with pytest.raises(Refused) as caught:
@@ -250,7 +250,7 @@ def test_a_firmware_key_of_one_product_does_not_reach_another(
     path = firmware_image_path("other-ac22", "1.0.0")
 
     def plant(signed: object) -> None:
-        signed.targets[path] = TargetFile.from_data(path, b"evil", ["sha256"])  # type: ignore[attr-defined]
+        signed.targets[path] = TargetFile.from_data(path, b"evil", ["sha256"])  # type: ignore[attr-defined] # of every role
 
     mirror.files |= world.forge_online({FIRMWARE: world.forge(FIRMWARE, plant)})
     with pytest.raises(Refused) as caught:
