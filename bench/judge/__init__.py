@@ -125,9 +125,15 @@ def code_digest(folders: Iterable[Path]) -> str:
 
 
 def _kept(keep: Path, scale: float, code: str) -> dict[str, dict[str, Any]]:
-    """Rows of this scale and this code; a line of an older form is of older code."""
+    """Rows of this scale and this code; a line of an older form is of older code.
+
+    A run that was killed inside a line leaves it without its end: that row is measured again.
+    """
     if not keep.exists():
         return {}
-    lines = [json.loads(line) for line in keep.read_text().splitlines()]
+    whole, _, torn = keep.read_text().rpartition("\n")
+    if torn:
+        keep.write_text(f"{whole}\n" if whole else "")
+    lines = [json.loads(line) for line in whole.splitlines()]
     rows = [line["row"] for line in lines if line.get("code") == code]
     return {row["name"]: row for row in rows if row["scale"] == scale}

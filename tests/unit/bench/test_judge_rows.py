@@ -48,6 +48,19 @@ def test_a_row_is_not_measured_again_by_the_same_code(counted: Counted, code: Pa
     assert counted.times == 2, "another scale is another row"
 
 
+def test_a_run_that_was_killed_inside_a_line_goes_on(counted: Counted, code: Path, tmp_path: Path) -> None:
+    """Half a line would stop every later run, or spoil the row that is written behind it."""
+    keep = tmp_path / "kept.jsonl"
+    judge.run(keep=keep)
+    line = keep.read_text()
+    for torn in (line + line[:20], line[:20]):
+        keep.write_text(torn)
+        judge.run(keep=keep)
+        judge.run(keep=keep)
+        assert keep.read_text() == line
+    assert counted.times == 2, "only the row that was torn"
+
+
 @pytest.mark.parametrize("change", ["changed", "renamed", "new file"])
 def test_a_row_of_older_code_is_measured_again(counted: Counted, code: Path, tmp_path: Path, change: str) -> None:
     """Figures of a judge that no longer exists would be published as those of today's."""
