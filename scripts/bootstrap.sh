@@ -1,15 +1,16 @@
 #!/bin/sh
-# Makes .venv from the hashed lock files: scripts/bootstrap.sh run | dev
+# Makes .venv from the hashed lock files: scripts/bootstrap.sh base | run | dev
 #
 # What it does: finds a Python, makes the environment, installs one lock, puts the checkout itself into it.
 # What it does not do: install system packages; where one is missing it says which, and exits 2.
 #
 # Rules:
-# 1. Only wheels whose sha256 stands in the lock are installed.
+# 1. Only wheels whose sha256 stands in the lock are installed, and nothing is resolved: a lock is a closed set (a test
+#    says so), so what an index serves later cannot change or break an environment.
 # 2. A stamp holds the sum of all that decides the environment: a run that would change nothing does nothing.
 # 3. The stamp is written last, so that a run that was killed is done again.
-# 4. An environment that serves the tests (dev) serves the demo (run) too, and is not taken back. The other way
-#    it is added to, for dev.lock holds every line of run.lock (a test says so); all else is made anew.
+# 4. base (what a charger carries) is part of run (the demo), and run of dev (the tests); a test says so. A larger
+#    environment serves the smaller profile and is not taken back; a smaller one is added to; all else is made anew.
 # 5. Two at once wait for each other.
 set -eu
 
@@ -22,8 +23,10 @@ cd "$(dirname "$0")/.."
 profile=${1:-run}
 venv=.venv
 case $profile in
-run | dev) ;;
-*) fail "unknown profile '$profile': say run or dev" ;;
+base) smaller='' larger='run dev' ;;
+run) smaller=base larger=dev ;;
+dev) smaller='base run' larger='' ;;
+*) fail "unknown profile '$profile': say base, run or dev" ;;
 esac
 
 python_is_new_enough() {
@@ -54,8 +57,12 @@ stamp_of() { # the sum of what an environment of this profile is made from
     } | sha256sum | cut -d ' ' -f 1
 }
 
-stands() { # whether the environment was made for this profile, and nothing it is made from has changed since
-    [ -x "$venv/bin/tidegate" ] && [ "$(cat "$venv/.stamp" 2>/dev/null)" = "$(stamp_of "$1")" ]
+stands() { # whether the environment was made for one of these, and nothing it is made from has changed since
+    [ -x "$venv/bin/tidegate" ] || return 1
+    for made in "$@"; do
+        [ "$(cat "$venv/.stamp" 2>/dev/null)" != "$(stamp_of "$made")" ] || return 0
+    done
+    return 1
 }
 
 choose_installer() {
@@ -91,14 +98,16 @@ exec 9>.venv.lock
 if command -v flock >/dev/null 2>&1; then
     flock 9
 fi
-if stands "$profile" || { [ "$profile" = run ] && stands dev; }; then
+# shellcheck disable=SC2086 # the lists are words
+if stands "$profile" $larger; then
     exit 0
 fi
 choose_installer "this Python lacks ensurepip, there is no pip and no uv; on Debian: apt-get install -y python3-venv"
 echo "Making $venv with $python from requirements/$profile.lock" >&2
-if ! { [ "$profile" = dev ] && stands run; }; then
+# shellcheck disable=SC2086
+if ! stands $smaller; then
     make_environment
 fi
-install --require-hashes --only-binary=:all: -r "requirements/$profile.lock" -r requirements/build.lock
+install --require-hashes --no-deps --only-binary=:all: -r "requirements/$profile.lock" -r requirements/build.lock
 install --no-deps --no-build-isolation --editable .
 stamp_of "$profile" >"$venv/.stamp"
