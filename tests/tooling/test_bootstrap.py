@@ -7,6 +7,7 @@ told to do; `-m venv` makes a `.venv` whose Python is the same stub.
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,7 +114,9 @@ def test_an_old_python_is_named(machine: StubMachine) -> None:
 def test_an_unknown_profile_is_refused(machine: StubMachine) -> None:
     """Otherwise a misspelt profile would fail far from where it was misspelt."""
     machine.install("stub-python", has="new-enough venv ensurepip")
-    assert machine.bootstrap("rum").returncode == MISUSE_EXIT
+    result = machine.bootstrap("rum")
+    assert result.returncode == MISUSE_EXIT
+    assert "say base, run or dev" in result.stderr
     assert machine.done() == []
 
 
@@ -130,7 +133,7 @@ def test_an_unknown_profile_is_refused(machine: StubMachine) -> None:
     ids=["ensurepip", "the system's pip", "uv"],
 )
 def test_it_installs_with_what_is_there(machine: StubMachine, abilities: str, installer: str) -> None:
-    """Otherwise a machine with one of three usable installers would be turned away; all of them check the hashes."""
+    """Otherwise a machine with one of three usable installers would be turned away, or one of them would resolve."""
     machine.install("stub-python", has=abilities)
     machine.install("uv", has="")
     result = machine.bootstrap()
@@ -139,7 +142,9 @@ def test_it_installs_with_what_is_there(machine: StubMachine, abilities: str, in
     assert venv.startswith("stub-python -m venv")
     assert ("--without-pip" in venv) == ("ensurepip" not in abilities)
     assert locks.startswith(installer)
-    assert "--require-hashes --only-binary=:all: -r requirements/run.lock -r requirements/build.lock" in locks
+    assert locks.endswith(
+        "--require-hashes --no-deps --only-binary=:all: -r requirements/run.lock -r requirements/build.lock"
+    )
     assert project.endswith("--no-deps --no-build-isolation --editable .")
 
 
@@ -163,24 +168,32 @@ def test_a_changed_lock_is_installed(machine: StubMachine) -> None:
     assert machine.done() == first * 2
 
 
-def test_the_environment_of_the_demo_grows_into_that_of_the_tests(machine: StubMachine) -> None:
+@pytest.mark.parametrize(
+    "steps", [("base", "run", "dev"), ("base", "dev"), ("run", "dev"), ("base", "run")], ids=" then ".join
+)
+def test_a_smaller_environment_grows_into_a_larger_one(machine: StubMachine, steps: Sequence[str]) -> None:
     """Otherwise make demo and make test would take the environment from each other, minutes each time."""
     machine.install("stub-python", has="new-enough venv ensurepip")
-    machine.bootstrap("run")
-    machine.bootstrap("dev")
-    machine.bootstrap("run")
+    for profile in steps:
+        assert machine.bootstrap(profile).returncode == 0
     made = [line for line in machine.done() if "-m venv" in line]
     locks = [line.partition("-r ")[2] for line in machine.done() if "--require-hashes" in line]
     assert len(made) == 1
-    assert locks == [f"requirements/{profile}.lock -r requirements/build.lock" for profile in ("run", "dev")]
+    assert locks == [f"requirements/{profile}.lock -r requirements/build.lock" for profile in steps]
 
 
-def test_the_environment_of_the_tests_serves_the_demo(machine: StubMachine) -> None:
-    """Otherwise make demo after make test would make the environment anew."""
+@pytest.mark.parametrize(
+    ("larger", "smaller"),
+    [("run", "base"), ("dev", "base"), ("dev", "run")],
+    ids=["run for base", "dev for base", "dev for run"],
+)
+def test_a_larger_environment_serves_a_smaller_profile(machine: StubMachine, larger: str, smaller: str) -> None:
+    """Otherwise make demo after make test would make the environment anew, and take the tests from it."""
     machine.install("stub-python", has="new-enough venv ensurepip")
-    machine.bootstrap("dev")
+    machine.bootstrap(larger)
     first = machine.done()
-    assert machine.bootstrap("run").returncode == 0
+    assert machine.bootstrap(smaller).returncode == 0
+    assert machine.bootstrap(larger).returncode == 0
     assert machine.done() == first
 
 
@@ -192,6 +205,17 @@ def test_a_changed_lock_of_the_tests_makes_the_environment_anew(machine: StubMac
     with (machine.checkout / "requirements" / "dev.lock").open("a") as lock:
         lock.write("# changed\n")
     machine.bootstrap("dev")
+    assert len([line for line in machine.done() if "-m venv" in line]) == 2
+
+
+@pytest.mark.parametrize(("smaller", "larger"), [("base", "run"), ("base", "dev"), ("run", "dev")])
+def test_an_environment_whose_lock_changed_since_does_not_grow(machine: StubMachine, smaller: str, larger: str) -> None:
+    """Otherwise what the old lock of the smaller profile brought would stay in the larger environment."""
+    machine.install("stub-python", has="new-enough venv ensurepip")
+    machine.bootstrap(smaller)
+    with (machine.checkout / "requirements" / f"{smaller}.lock").open("a") as lock:
+        lock.write("# changed\n")
+    machine.bootstrap(larger)
     assert len([line for line in machine.done() if "-m venv" in line]) == 2
 
 
