@@ -3,6 +3,7 @@
 It decides nothing: `tests/needs.py` leaves tests out, or fails them, by what this table finds.
 """
 
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -55,6 +56,9 @@ COMPONENTS: Mapping[str, Component] = MappingProxyType(
         "redis": Component(_is_on_path("redis-server"), "apt-get install -y redis-server"),
         "strace": Component(_is_on_path("strace"), "apt-get install -y strace"),
         "firmware-file": Component(lambda: find_firmware_file() is not None, "apt-get install -y u-boot-qemu"),
+        "ensurepip": Component(
+            lambda: importlib.util.find_spec("ensurepip") is not None, "apt-get install -y python3-venv"
+        ),
         "registry": Component(_registry_answers, "a network on which pip reaches a package index"),
     }
 )
