@@ -98,7 +98,7 @@ def _open(made: Crowd) -> _Opened:
 
 
 def _judge() -> JudgePlan:
-    plan = FULL.plan().judge
+    plan = FULL.judge()
     patient = replace(plan.start, deadline_ms=START_DEADLINE_MS)
     return replace(plan, start=patient, cap=CapPlan(first=WIDE), soak_cap=None, promote_unproven_after_soak=True)
 

@@ -82,7 +82,9 @@ def open_controller(directory: Path, *, name: str, passphrase: str) -> WorkersCo
     )
     catalogue = TrustCatalogue(trusted=_client(directory / f"catalogue-{name}", repository), clock=clock)
     publisher = DeskPublisher(repository.desk, on_published=_nothing)
-    controller = ControllerService(store=store, clock=clock, publisher=publisher, catalogue=catalogue)
+    controller = ControllerService(
+        store=store, clock=clock, publisher=publisher, catalogue=catalogue, poll_after_s=settings.poll_after_s
+    )
     return WorkersController(store=store, catalogue=catalogue, controller=controller, clock=clock)
 
 

@@ -31,6 +31,7 @@ from rollout.api.services import Services
 from rollout.domain.records import State
 from rollout.service.audit_log import AuditService
 from rollout.service.controller import ControllerService
+from rollout.service.dryrun import DryRunService
 from rollout.service.enrolment import EnrolmentService
 from rollout.service.fleet import FleetService
 from rollout.service.intake import IntakeService
@@ -146,11 +147,14 @@ def _services(
         ),
         intake=IntakeService(store=store, clock=clock),
         rollouts=rollouts,
+        dry_run=DryRunService(store=store, clock=clock),
         show=ShowService(store=store, clock=clock, catalogue=catalogue, poll_after_s=poll_after_s),
         fleet=FleetService(store=store),
         audit=AuditService(store=store),
         principals=principals,
-        controller=ControllerService(store=store, clock=clock, publisher=publisher, catalogue=catalogue),
+        controller=ControllerService(
+            store=store, clock=clock, publisher=publisher, catalogue=catalogue, poll_after_s=poll_after_s
+        ),
         local_stops=stops,
         halting=HaltDoor(service=rollouts, stops=stops, clock=clock),
         gate=Gate(principals),

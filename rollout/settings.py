@@ -27,6 +27,8 @@ class Database(BaseSettings):
     """`sqlite:////path/rollout.db`; empty means `rollout.db` in the state directory."""
     database_busy_ms: int = Field(default=5_000, ge=1, le=60_000)
     """How long a call waits for another process that holds the database."""
+    poll_after_s: int = Field(default=60, ge=1, le=86_400)
+    """How often chargers ask; it also says after how long a silent one no longer counts as working."""
 
     @property
     def database(self) -> str:
@@ -58,8 +60,6 @@ class Settings(Database):
     """Where its target files are read, for example `http://127.0.0.1:8080/repository/targets/`."""
     factory_root: Path
     """The first root metadata, which chargers also carry."""
-    poll_after_s: int = Field(default=60, ge=1, le=86_400)
-    """How often chargers ask; it also says after how long a silent one no longer counts as working."""
     permit_retry_s: int = Field(default=60, ge=1, le=86_400)
     """When a charger that got no permit may ask again."""
     catalogue_refresh_s: int = Field(default=30, ge=1, le=3600)

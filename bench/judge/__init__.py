@@ -5,19 +5,15 @@
 carries a digest of the code that measured it, and is measured again when that code has changed.
 """
 
-import hashlib
 import json
-import time
-import zlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.figures import Bound, Figure, Limit
-from bench.judge.rows import Row, all_rows
+from bench.judge.rows import all_rows
+from bench.resumable import Told, code_digest, measured_rows
 
-MIN_ROLLOUTS = 200
 QUICK_SCALE = 0.02
 ROWS = Path(__file__).with_name("rows.json")
 PARTIAL = Path(".tidegate/bench-judge.jsonl")
@@ -35,7 +31,6 @@ LIMITS = {
     "judge_harmed_mean_20pct": Limit(Bound.AT_MOST, 37),
     "judge_harmed_mean_10pct": Limit(Bound.AT_MOST, 112),
 }
-Told = Callable[[dict[str, Any]], None]
 
 
 def run(
@@ -47,17 +42,7 @@ def run(
     done.
     """
     code = code_digest(MEASURED_CODE)
-    done = {} if keep is None else _kept(keep, scale, code)
-    rows = []
-    for row in all_rows():
-        if not any(text in row.name for text in only):
-            continue
-        result = done.get(row.name) or _measure(row, scale)
-        if keep is not None and row.name not in done:
-            with keep.open("a") as file:
-                file.write(json.dumps({"code": code, "row": result}) + "\n")
-        tell(result)
-        rows.append(result)
+    rows = measured_rows(all_rows(), scale, code=code, keep=keep, only=only, tell=tell)
     return {
         "scale": scale,
         "rows": rows,
@@ -97,43 +82,3 @@ def figures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 {"name": f"judge_harmed_mean_{pct}pct", "value": harm["value"], "unit": "chargers", "how": how}
             )
     return found
-
-
-def _measure(row: Row, scale: float) -> dict[str, Any]:
-    rollouts = max(MIN_ROLLOUTS, round(row.rollouts * scale))
-    begun = time.perf_counter()
-    measured = row.measure(rollouts, zlib.crc32(row.name.encode()))
-    seconds = round(time.perf_counter() - begun, 2)
-    return {
-        "name": row.name,
-        "limit": row.limit,
-        "rollouts": rollouts,
-        "scale": scale,
-        "seconds": seconds,
-        **asdict(measured),
-    }
-
-
-def code_digest(folders: Iterable[Path]) -> str:
-    """SHA-256 over every Python file of these folders, names included."""
-    digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(folder.rglob("*.py")):
-            content = path.read_bytes()
-            digest.update(f"{folder.name}/{path.relative_to(folder)} {len(content)}\n".encode() + content)
-    return digest.hexdigest()
-
-
-def _kept(keep: Path, scale: float, code: str) -> dict[str, dict[str, Any]]:
-    """Rows of this scale and this code; a line of an older form is of older code.
-
-    A run that was killed inside a line leaves it without its end: that row is measured again.
-    """
-    if not keep.exists():
-        return {}
-    whole, _, torn = keep.read_text().rpartition("\n")
-    if torn:
-        keep.write_text(f"{whole}\n" if whole else "")
-    lines = [json.loads(line) for line in whole.splitlines()]
-    rows = [line["row"] for line in lines if line.get("code") == code]
-    return {row["name"]: row for row in rows if row["scale"] == scale}

@@ -4,9 +4,9 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from bench.judge import run
+from bench.resumable import told_row
 
 
 def main() -> int:
@@ -17,20 +17,12 @@ def main() -> int:
     parser.add_argument("--only", default="", help="measure rows whose name holds this text")
     parser.add_argument("--json", type=Path, help="write rows and figures here")
     asked = parser.parse_args()
-    found = run(asked.scale, keep=asked.keep, only=(asked.only,), tell=_tell)
+    found = run(asked.scale, keep=asked.keep, only=(asked.only,), tell=told_row)
     if asked.json is not None:
         asked.json.write_text(json.dumps(found, indent=1) + "\n")
     minutes = sum(row["seconds"] for row in found["rows"]) / 60
     print(f"\n{len(found['rows'])} rows, {minutes:.1f} min; not kept: {', '.join(found['not_kept']) or 'none'}")
     return 1 if found["not_kept"] else 0
-
-
-def _tell(row: dict[str, Any]) -> None:
-    mark = {True: "kept", False: "NOT KEPT", None: ""}[row["kept"]]
-    print(
-        f"{row['value']:9.2f} {row['unit']:<18} {mark:<8} {row['limit']:<32} {row['name']} | {row['detail']}",
-        flush=True,
-    )
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@ A row is a name and a function of (rollouts, seed) to a `Measured`. Limits are t
 without one is shown for comparison. Nothing here is rounded towards its limit.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from bench.judge import demo, exposure, naive, nulls, soak_harm
+from bench.resumable import Measured, Row
 from rollout.domain.judge.growth import best_bets
 from rollout.domain.judge.plan import CapPlan, SoakCapPlan
 from rollout.domain.judge.presets import BETS
@@ -22,29 +23,8 @@ RATE_LIMIT_PCT, RATE_UPPER_LIMIT_PCT = 1.0, 1.2
 BRICK_MEDIAN_MIN, BRICK_P90_MIN, READY_MEDIAN_MIN, SESSIONS_MEDIAN_MIN, SESSIONS_MEAN = 10, 31, 35, 100, 55
 DEMO_HALTED = 0.99
 TWO_PP, TEN_METRICS = 2, 10
+FIRST_UNITS, MOST_UNITS = 64, 8_192
 CAP = exposure.capped(CapPlan())
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A figure with what lies around it."""
-
-    value: float
-    unit: str
-    detail: str
-    kept: bool | None
-    """Whether the limit is kept; None where there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table."""
-
-    name: str
-    limit: str
-    rollouts: int
-    """At full scale."""
-    measure: Callable[[int, int], Measured]
 
 
 def all_rows() -> Iterator[Row]:
@@ -243,7 +223,7 @@ def _units(margin_ppm: int, base_ppm: int, _rollouts: int, seed: int) -> Measure
     """Median of the default mixture; 90th percentile, declared-base stakes and ten metrics beside it."""
     declared = best_bets(margin_ppm=margin_ppm, base_ppm=base_ppm, controls=3)
     default, best = (
-        units_to_pass(Setting(bets, margin_ppm, base_ppm, 3, 10_000), seed, 995_000) for bets in (BETS, declared)
+        _until_most_pass(Setting(bets, margin_ppm, base_ppm, 3, 10_000), seed) for bets in (BETS, declared)
     )
     ten = (_quantile(default, 0.5**0.1), _quantile(default, 0.9**0.1))
     detail = (
@@ -251,6 +231,16 @@ def _units(margin_ppm: int, base_ppm: int, _rollouts: int, seed: int) -> Measure
         f"10 metrics {ten[0]}/{ten[1]} (median/p90)"
     )
     return Measured(float(_quantile(default, 0.5)), "units, median", detail, None)
+
+
+def _until_most_pass(setting: Setting, seed: int) -> tuple[int, ...]:
+    """Followed twice as long until nearly all have passed."""
+    units = FIRST_UNITS
+    while True:
+        found = units_to_pass(setting, seed, units)
+        if units >= MOST_UNITS or _quantile(found, 0.995) <= units:
+            return found
+        units *= 2
 
 
 def _quantile(ordered: tuple[int, ...], share: float) -> int:

@@ -4,7 +4,7 @@ A deed says how it is called, which call of the operator API it is, and how its 
 particular one.
 
 Rules:
-1. `--json` prints the server's answer and nothing else on standard output.
+1. `--json` prints the server's answer, or what was computed from it, and nothing else on standard output.
 2. `--dry-run` sends nothing that changes anything: it prints the call instead.
 3. An error is one line on standard error, code first, and an exit status by its kind.
 """
@@ -35,6 +35,11 @@ def no_objection(_answer: Any) -> None:
     """For deeds whose answer is good whatever it says."""
 
 
+def as_it_came(_parsed: argparse.Namespace, answer: Any) -> Any:
+    """For deeds that show the server's answer."""
+    return answer
+
+
 @dataclass(frozen=True, slots=True)
 class Deed:
     """One word after the command."""
@@ -48,6 +53,8 @@ class Deed:
     """Whether it changes anything: `--dry-run` then only shows the call."""
     accept: Callable[[Any], object] = no_objection
     """Looks at the answer before it is shown; what it raises ends the command."""
+    work: Callable[[argparse.Namespace, Any], Any] = as_it_came
+    """What is computed here from the answer, and shown in its place."""
 
 
 def run(prog: str, summary: str, deeds: Sequence[Deed], arguments: Sequence[str]) -> int:
@@ -74,6 +81,7 @@ def _do(deed: Deed, parsed: argparse.Namespace) -> None:
         return
     answer = find_api(url=parsed.url, token_file=parsed.token_file, directory=parsed.dir).send(call)
     deed.accept(answer)
+    answer = deed.work(parsed, answer)
     if parsed.json:
         _print_json(answer)
     else:

@@ -1,6 +1,6 @@
-"""A plan from the command line: waves in short, and the judge's plan from a preset.
+"""A plan from the command line. Without options it is proposed; every option is a wish.
 
-Whoever wants more writes the plan as JSON (`--file`); the API describes its form.
+Whoever wants to declare the judge's plan itself writes the plan as JSON (`--file`); the API describes its form.
 """
 
 import re
@@ -10,20 +10,16 @@ from typing import Any
 
 from otacore.errors import Misuse
 from otacore.wire.codec import to_plain
-from rollout.domain.judge.plan import JudgePlan, MetricPlan
-from rollout.domain.judge.presets import BETS, MINUTE_MS, demo_plan, production_plan
-from rollout.domain.judge.restarts import TooFewRestarts, p0_from_restarts
+from rollout.domain.judge.plan import JudgePlan
+from rollout.domain.judge.presets import demo_plan
+from rollout.domain.planning import MetricWish, Restarts
 
 _WAVE = re.compile(r"(?P<many>[0-9]{1,7})(?P<percent>%)?(?P<sites>/site)?")
-DAY_S = 24 * 3600
-WARM_UP_MS = 10 * MINUTE_MS
 DEMO_SETTLE_MS = 1_000
 _METRIC = re.compile(
-    r"(?P<name>[a-z0-9-]{1,40}):(?P<margin>[0-9]{1,2}(\.[0-9]{1,4})?)%:(?P<base>[0-9]{1,2}(\.[0-9]{1,4})?)%"
+    r"(?P<name>[a-z0-9-]{1,40})(:(?P<margin>[0-9]{1,2}(\.[0-9]{1,4})?)%)?:(?P<base>[0-9]{1,2}(\.[0-9]{1,4})?)%"
 )
-_RESTARTS = re.compile(r"(?P<failed>[0-9]{1,7})/(?P<all>[0-9]{1,7})")
-DEFAULT_METRICS = ("h7:10%:5%", "h4:5%:1%", "h17:5%:1%")
-"""Sessions, boot loops, applied configuration (the health catalogue's ids)."""
+_RESTARTS = re.compile(r"(?P<failed>[0-9]{1,7})/(?P<of>[0-9]{1,7})")
 PPM_OF_PERCENT = 10_000
 
 
@@ -36,41 +32,53 @@ def add_plan_arguments(parser: ArgumentParser) -> None:
         type=_wave,
         help="so many more chargers (36), or up to a share of the fleet (10%%); /site takes one of each site (36/site)",
     )
-    parser.add_argument("--soak-s", type=int, default=DAY_S, help="soak of every wave, in seconds")
-    parser.add_argument("--preset", choices=("production", "demo"), default="production", help="the judge's plan")
+    parser.add_argument("--soak-s", type=int, help="soak of every wave, in seconds (a day)")
+    parser.add_argument(
+        "--metric",
+        action="append",
+        type=_metric,
+        help="NAME:BASE%% or NAME:MARGIN%%:BASE%%, such as h7:5%% or h7:10%%:5%%; BASE: chargers with an event anyway",
+    )
+    parser.add_argument("--lab", action="store_true", help="1 to 20 chargers: the first that fails pauses and asks")
+    parser.add_argument("--one-per-site", action="store_true", help="of every proposed wave")
+    parser.add_argument("--most-units", type=int, help="judged units per wave at most (400)")
+    parser.add_argument("--promote-unproven", action="store_true", help="go on without an answer; two persons start it")
     p0 = parser.add_mutually_exclusive_group()
     p0.add_argument(
         "--restarts",
         type=_restarts,
         metavar="FAILED/ALL",
-        help="production: ordinary restarts of these chargers (at least 1000), and how many did not come back in time",
+        help="ordinary restarts of these chargers (at least 1000), and how many did not come back in time",
     )
-    p0.add_argument("--p0-ppm", type=int, help="production: the bound that such a count gave before, in ppm")
+    p0.add_argument("--p0-ppm", type=int, help="the bound that such a count gave before, in ppm (10000, not measured)")
     parser.add_argument(
-        "--metric", action="append", type=_metric, help="production: NAME:MARGIN%%:BASE%%, such as h7:10%%:5%%"
+        "--preset", choices=("demo",), help="the demo's judge: seconds instead of hours, margin 30 points"
     )
     parser.add_argument("--horizon-s", type=int, default=10, help="demo: how long a charger is followed")
     parser.add_argument("--start-deadline-s", type=int, default=20, help="demo: back and healthy within this time")
 
 
 def plan_body(parsed: Namespace) -> dict[str, Any]:
-    """The body of the plan call. Raises: Misuse("plan.no_waves" | "plan.no_p0" | "plan.bad_judge")."""
-    if not parsed.wave:
-        raise Misuse("plan.no_waves", "describe the waves: --wave 50/site --wave 10% --wave 100%, or --file PLAN")
-    try:
-        judge = to_plain(_demo(parsed) if parsed.preset == "demo" else _production(parsed))
-    except ValueError as error:
-        raise Misuse("plan.bad_judge", str(error)) from error
-    return {"waves": [{**wave, "soak_s": parsed.soak_s} for wave in parsed.wave], "judge": judge}
-
-
-def _production(parsed: Namespace) -> JudgePlan:
-    """A bound by feel is the weakest link of the start stream: too low halts good releases, so there is no default."""
-    if parsed.restarts is None and parsed.p0_ppm is None:
-        raise Misuse("plan.no_p0", "say how often an ordinary restart fails: --restarts FAILED/ALL, such as 3/5000")
-    p0_ppm = parsed.p0_ppm if parsed.restarts is None else parsed.restarts
-    metrics = parsed.metric or [_metric(text) for text in DEFAULT_METRICS]
-    return production_plan(tuple(metrics), (), p0_ppm=p0_ppm)
+    """The body of the plan call. Raises: Misuse("plan.bad_judge")."""
+    soak = {} if parsed.soak_s is None else {"soak_s": parsed.soak_s}
+    given = {
+        **soak,
+        "waves": [{**wave, **soak} for wave in parsed.wave or ()],
+        "metrics": parsed.metric,
+        "lab": parsed.lab,
+        "one_per_site": parsed.one_per_site or None,
+        "most_units": parsed.most_units,
+        "promote_unproven": parsed.promote_unproven,
+        "restarts": parsed.restarts,
+        "p0_ppm": parsed.p0_ppm,
+    }
+    body = {name: value for name, value in given.items() if value not in (None, False, [])}
+    if parsed.preset == "demo":
+        try:
+            body["judge"] = to_plain(_demo(parsed))
+        except ValueError as error:
+            raise Misuse("plan.bad_judge", str(error)) from error
+    return body
 
 
 def _demo(parsed: Namespace) -> JudgePlan:
@@ -84,25 +92,28 @@ def _demo(parsed: Namespace) -> JudgePlan:
     )
 
 
-def _metric(text: str) -> MetricPlan:
+def _metric(text: str) -> dict[str, Any]:
     found = _METRIC.fullmatch(text)
     if found is None:
-        raise ArgumentTypeError("a metric is NAME:MARGIN%:BASE%, such as h7:10%:5%")
-    margin, base = (round(float(found[part]) * PPM_OF_PERCENT) for part in ("margin", "base"))
+        raise ArgumentTypeError("a metric is NAME:BASE% or NAME:MARGIN%:BASE%, such as h7:10%:5%")
+    base_ppm = round(float(found["base"]) * PPM_OF_PERCENT)
+    margin_ppm = None if found["margin"] is None else round(float(found["margin"]) * PPM_OF_PERCENT)
     try:
-        return MetricPlan(metric=found["name"], margin_ppm=margin, base_ppm=base, bets=BETS, warm_up_ms=WARM_UP_MS)
+        wish: dict[str, Any] = to_plain(MetricWish(found["name"], base_ppm, margin_ppm))
     except ValueError as error:
         raise ArgumentTypeError(str(error)) from error
+    return wish
 
 
-def _restarts(text: str) -> int:
+def _restarts(text: str) -> dict[str, Any]:
     found = _RESTARTS.fullmatch(text)
     if found is None:
         raise ArgumentTypeError("restarts are FAILED/ALL, such as 3/5000")
-    bound = p0_from_restarts(failed=int(found["failed"]), restarts=int(found["all"]))
-    if isinstance(bound, TooFewRestarts):
-        raise ArgumentTypeError(f"{text}: at least {bound.needed} restarts are needed, and some of them came back")
-    return bound.p0_ppm
+    try:
+        counted: dict[str, Any] = to_plain(Restarts(int(found["failed"]), int(found["of"])))
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text}: {error}") from error
+    return counted
 
 
 def _wave(text: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`tidegate rollout`: create, plan, start, watch, pause, halt, resume, roll back, promote, explain."""
+"""`tidegate rollout`: create, plan, simulate, start, watch, pause, halt, resume, roll back, promote, explain."""
 
 import json
 from argparse import ArgumentParser, Namespace
@@ -8,8 +8,9 @@ from typing import Any
 
 from rich.console import Console
 
-from ops.commands import showing
+from ops.commands import planned, showing, simulate
 from ops.commands.deeds import Arguments, Deed, Show, run
+from ops.commands.expected import with_harm
 from ops.commands.operator_api import Call
 from ops.commands.plans import add_plan_arguments, plan_body
 from otacore.errors import Misuse
@@ -39,6 +40,7 @@ def _creating(parser: ArgumentParser) -> None:
 def _planning(parser: ArgumentParser) -> None:
     _named(parser)
     add_plan_arguments(parser)
+    parser.add_argument("--no-harm", action="store_true", help="do not play bad releases over the plan: quicker")
 
 
 def _explaining(parser: ArgumentParser) -> None:
@@ -102,7 +104,24 @@ DEEDS: Sequence[Deed] = (
     Deed("show", "Where a rollout stands.", _get("/rollouts/{rollout}"), showing.progress, _named, changes=False),
     _deed("create", "A draft for a published release.", _creating, _create, _created),
     # The server itself has a dry run of this one: it is sent, and stores nothing.
-    Deed("plan", "Lay the waves out over the fleet.", _plan, showing.layout, _planning, changes=False),
+    Deed(
+        "plan",
+        "Propose a plan for the fleet as it is, or one that meets your wishes.",
+        _plan,
+        planned.plan,
+        _planning,
+        changes=False,
+        work=with_harm,
+    ),
+    Deed(
+        "simulate",
+        "Play the stored plan over the fleet: days, harm, false halts.",
+        simulate.call,
+        simulate.show,
+        simulate.arguments,
+        changes=False,
+        work=simulate.work,
+    ),
     _deed("start", "Open the first wave.", _reasoned, _act("start")),
     _deed("pause", "Hold it; one person resumes.", _reasoned, _act("pause")),
     _deed("halt", "Stop it at once; two persons resume.", _reasoned, _act("halt"), showing.halted),

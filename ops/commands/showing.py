@@ -68,9 +68,9 @@ def progress(console: Console, answer: Mapping[str, Any]) -> None:
     """Where one rollout stands."""
     rollout, release = answer["rollout"], answer["release"]
     style = STATE_STYLE.get(rollout["state"], "white")
-    proven = {True: ", proven", False: ", unproven", None: ""}[answer["proven"]]
+    result = "" if answer["result"] is None else f", {answer['result']}"
     console.print(
-        f"[bold]{escape(rollout['rollout_id'])}[/bold]  [{style}]{rollout['state']}{proven}[/{style}]  "
+        f"[bold]{escape(rollout['rollout_id'])}[/bold]  [{style}]{rollout['state']}{result}[/{style}]  "
         f"{release['product']} {release['kind']} {release['version']} ({release['digest'][:SHORT_DIGEST]})"
     )
     console.print(
@@ -80,6 +80,10 @@ def progress(console: Console, answer: Mapping[str, Any]) -> None:
     )
     if rollout["question"]:
         console.print(f"[yellow]asks a person[/yellow]: {escape(rollout['question'])}")
+    elif answer["standing"]:
+        console.print(f"now: {escape(answer['standing'])} (read {moment(answer['read_at_ms'])})", highlight=False)
+    if answer["result"] is not None:
+        console.print(escape(answer["allows"]), highlight=False)
     waves = [_wave(one["wave"], one["tally"]) for one in answer["waves"]]
     table(console, ("wave", "planned", "share", "named", "opened", "outcome", "tally"), waves)
     table(console, ("stage", "chargers"), [(name, count) for name, count in answer["counters"].items() if count])
@@ -93,24 +97,6 @@ def _wave(wave: Mapping[str, Any], tally: Mapping[str, Any]) -> tuple[object, ..
     counts = ", ".join(f"{name} {value}" for name, value in tally.items() if value and name != "planned")
     share = f"{100 * wave['share'] / FULL_SHARE:.3g} %"
     return wave["number"], wave["planned"], share, wave["named"], moment(wave["opened_at_ms"]), wave["outcome"], counts
-
-
-def layout(console: Console, answer: Mapping[str, Any]) -> None:
-    """A plan, wave by wave, with what each can answer."""
-    can = {one["wave"]: one for one in answer["answers"]}
-    rows = [
-        (
-            wave["number"],
-            wave["planned"],
-            f"{100 * wave['share'] / FULL_SHARE:.3g} %",
-            wave["named"],
-            can.get(wave["number"], {}).get("judged_units"),
-            can.get(wave["number"], {}).get("makes_claim"),
-            can.get(wave["number"], {}).get("why"),
-        )
-        for wave in answer["waves"]
-    ]
-    table(console, ("wave", "chargers", "share", "named", "judged", "claims", "why"), rows)
 
 
 def explanation(console: Console, answer: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from ops.commands.door import EXIT_STATUS
 from ops.commands.operator_api import ADMIN_TOKEN_FILE
 from ops.demo.scale import FULL, SMALL, Scale
 from ops.demo.stage import Stage, stage
-from ops.demo.story import play
+from ops.demo.story import CHAPTERS, play
 from ops.demo.teller import Teller
 from otacore.clock import SystemClock
 from otacore.errors import OtaError
@@ -51,7 +51,7 @@ def _run(directory: Path, scale: Scale, console: Console, *, keep: bool) -> int:
     with stage(directory, scale, clock=clock, teller=teller) as made:
         claims = play(made)
         teller.claims(claims)
-        console.print(f"{scale.chargers} chargers, four rollouts, {teller.seconds:.0f} s")
+        console.print(f"{scale.chargers} chargers, {len(CHAPTERS)} rollouts, {teller.seconds:.0f} s")
         if keep:
             _stay(made, console)
     return 0 if all(claim.holds for claim in claims) else 1

@@ -1,11 +1,12 @@
-"""The four rollouts of the story. Each is played by persons over the operator API, and watched until it has ended."""
+"""The five rollouts of the story. Each is played by persons over the operator API, and watched until it has ended."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ops.demo.people import Person
 from ops.demo.progress import Scene
-from ops.demo.scale import HARDWARE, PACE, PRODUCT, RATING_W
+from ops.demo.promise import most_reached
+from ops.demo.scale import NEWER_HARDWARE, PACE, PRODUCT, RATING_W, REVISIONS
 from ops.demo.stage import Stage
 from ops.demo.watch import watch
 from ops.fleet.programs import image
@@ -13,8 +14,10 @@ from ops.world import PublishedRelease
 from otacore.wire.codec import encode
 from otacore.wire.config import ConfigBundle, Tariff
 from otacore.wire.release import ReleaseKind
+from rollout.domain.judge.plan import JudgePlan, read_plan
+from rollout.domain.planning import PlanRequest
 
-GOOD, SICK, DEAD = "1.1.0", "1.2.0", "1.3.0"
+GOOD, SICK, DEAD, HIDDEN = "1.1.0", "1.2.0", "1.3.0", "1.3.1"
 CONFIG = "1.0.0"
 HALTED_WAVE = 2
 """The wave in the middle of which an operator halts the configuration."""
@@ -28,6 +31,8 @@ class Played:
     release: PublishedRelease
     announced: int | None = None
     """By the halt of a person."""
+    most: int | None = None
+    """Most chargers that it may reach where it is bad, by its plan; None: the size of the first wave."""
 
     @property
     def name(self) -> str:
@@ -70,7 +75,7 @@ def play_config(stage: Stage) -> Played:
     bundle = ConfigBundle(
         product=PRODUCT, version=CONFIG, power_cap_w=RATING_W // 2, tariff=Tariff("EUR", energy_milli_per_kwh=420)
     )
-    release = stage.world.release_config(PRODUCT, CONFIG, encode(bundle), hardware=(HARDWARE,), pace=PACE)
+    release = stage.world.release_config(PRODUCT, CONFIG, encode(bundle), hardware=REVISIONS, pace=PACE)
     _tell_signed(stage, release)
     _begin(stage, "tariff-1-0-0", release)
     last = watch(stage, "tariff-1-0-0", _in_mid_wave)
@@ -79,12 +84,23 @@ def play_config(stage: Stage) -> Played:
     return Played("tariff-1-0-0", release, announced)
 
 
+def play_hidden(stage: Stage) -> Played:
+    """Firmware 1.3.1 dies on boot of one hardware revision, which stands on none of the sites that go first."""
+    release = _firmware(stage, HIDDEN)
+    judge = _begin(stage, "hidden-1-3-1", release, stage.scale.plan_by_label(GOOD))
+    waves = [wave.wave for wave in judge.waves]
+    most = most_reached(judge, stratum=REVISIONS.index(NEWER_HARDWARE) + 1, wave=waves[1])
+    stage.teller.say(f"the plan promises: at most {most} chargers of {NEWER_HARDWARE}, should none of them start")
+    watch(stage, "hidden-1-3-1", lambda scene: scene.state == "rolled_back")
+    return Played("hidden-1-3-1", release, most=most)
+
+
 def _is_completed(scene: Scene) -> bool:
     return scene.state == "completed"
 
 
 def _is_proven(scene: Scene) -> bool:
-    return _is_completed(scene) and scene.proven is True
+    return _is_completed(scene) and scene.result == "proven"
 
 
 def _finish(stage: Stage, rollout_id: str, reached: Callable[[Scene], bool], *, told: Scene | None) -> None:
@@ -127,7 +143,7 @@ def _quiet(person: Person, rollout_id: str) -> Callable[[], bool]:
 
 
 def _firmware(stage: Stage, version: str) -> PublishedRelease:
-    release = stage.world.release_firmware(PRODUCT, version, image(version), hardware=(HARDWARE,), pace=PACE)
+    release = stage.world.release_firmware(PRODUCT, version, image(version), hardware=REVISIONS, pace=PACE)
     _tell_signed(stage, release)
     return release
 
@@ -139,11 +155,13 @@ def _tell_signed(stage: Stage, release: PublishedRelease) -> None:
     )
 
 
-def _begin(stage: Stage, rollout_id: str, release: PublishedRelease) -> None:
+def _begin(stage: Stage, rollout_id: str, release: PublishedRelease, request: PlanRequest | None = None) -> JudgePlan:
+    """Create, plan and start; gives the judge's plan as it stands. Raises: Refused."""
     engineer, manifest = stage.engineer, release.manifest
     engineer.create(rollout_id, product=PRODUCT, version=manifest.version, kind=ReleaseKind(manifest.kind))
-    layout = engineer.plan(rollout_id, stage.scale.plan())
+    layout = engineer.plan(rollout_id, request or stage.scale.plan())
     for answer in layout["answers"]:
         stage.teller.say_once(f"planned: wave {answer['wave']}: {answer['why']}")
     engineer.start(rollout_id, "the plan can answer")
     stage.tally.reset()
+    return read_plan(encode(layout["judge"]))

@@ -37,6 +37,8 @@ class Activation:
     """A release was taken; False: it was left, or looked back from."""
     permitted_ms: int = 0
     """When the server gave leave, by its own clock; 0 when the log knows of none."""
+    epoch: int = 0
+    """Under which opening that leave was given; 0 when the log knows of none."""
     back_ms: int = ALWAYS_MS
 
 
@@ -46,6 +48,8 @@ class History:
 
     device_id: str
     site_id: str
+    hardware: str
+    """Revision of its board, as its boot ROM says."""
     boots: tuple[Boot, ...]
     configs: tuple[str, ...]
     """SHA-256 of every configuration that it ran under, in order."""
@@ -78,6 +82,7 @@ def read_history(device_id: str, site_id: str, lines: Iterable[Line]) -> History
     return History(
         device_id=device_id,
         site_id=site_id,
+        hardware=fold.hardware,
         boots=tuple(fold.boots),
         configs=tuple(fold.configs),
         activations=tuple(fold.activations),
@@ -88,6 +93,7 @@ def read_history(device_id: str, site_id: str, lines: Iterable[Line]) -> History
 
 @dataclass(slots=True)
 class _Fold:
+    hardware: str = ""
     boots: list[Boot] = field(default_factory=list)
     configs: list[str] = field(default_factory=list)
     activations: list[Activation] = field(default_factory=list)
@@ -96,7 +102,7 @@ class _Fold:
     _in_session: bool = False
     _on_trial: bool = False
     _armed: bool = False
-    _permitted_ms: int = 0
+    _permit: Mapping[str, Fact] = field(default_factory=dict)
 
     def take(self, line: Line) -> None:
         match line.event:
@@ -115,7 +121,7 @@ class _Fold:
             case "armed":
                 self._activate(line.at_ms, line.facts["release_digest"], is_install=line.facts["purpose"] == "install")
             case "permit":
-                self._permitted_ms = _number(line.facts.get("server_time_ms"))
+                self._permit = line.facts
             case "config_applied":
                 self._run_under(line.at_ms, str(line.facts["config"]))
             case "kept" | "reverted" | "disarmed":
@@ -125,6 +131,7 @@ class _Fold:
 
     def _boot(self, at_ms: int, facts: Mapping[str, Fact]) -> None:
         boot = Boot(at_ms, sha256=str(facts["sha256"]), slot=str(facts["slot"]))
+        self.hardware = str(facts["hardware"])
         self._on_trial = facts["why"] == "trial"
         if self._in_session:
             self.cut_off += 1
@@ -140,8 +147,9 @@ class _Fold:
             self.configs.append(sha256)
 
     def _activate(self, at_ms: int, release_digest: Fact, *, is_install: bool = True) -> None:
-        self.activations.append(Activation(at_ms, str(release_digest), is_install, self._permitted_ms))
-        self._permitted_ms = 0
+        permitted_ms, epoch = (_number(self._permit.get(name)) for name in ("server_time_ms", "epoch"))
+        self.activations.append(Activation(at_ms, str(release_digest), is_install, permitted_ms, epoch))
+        self._permit = {}
         self._armed = True
 
     def _is_back(self, at_ms: int) -> None:

@@ -31,7 +31,8 @@ class Scene:
     wave: int
     waves: tuple[WaveScene, ...]
     stages: Mapping[str, int]
-    proven: bool | None
+    result: str | None
+    """Of a completed rollout: proven, watched or unproven."""
     question: str | None
     verdict: str | None
     """The last verdict that was acted upon, in words."""
@@ -55,7 +56,7 @@ def scene_of(shown: Mapping[str, Any]) -> Scene:
         wave=rollout["wave"],
         waves=tuple(_wave(row) for row in shown["waves"]),
         stages=shown["counters"],
-        proven=shown["proven"],
+        result=shown["result"],
         question=rollout["question"],
         verdict=_in_words(shown["last_verdict"]),
     )
@@ -69,7 +70,8 @@ def news(before: Scene | None, after: Scene) -> Iterator[str]:
             yield f"wave {wave.number} of {len(after.waves)} opens: {wave.planned} chargers"
         if wave.outcome and not (earlier and earlier.outcome):
             yield f"wave {wave.number}: {_OUTCOMES.get(wave.outcome, wave.outcome)}"
-    if after.verdict and after.verdict != (before.verdict if before else None) and "fail" in after.verdict:
+    is_new = after.verdict != (before.verdict if before else None)
+    if after.verdict and is_new and (": fail" in after.verdict or ": halt" in after.verdict):
         yield after.verdict
     if before is None or before.state != after.state:
         yield f"{after.rollout_id} is {_state(after)}"
@@ -79,14 +81,14 @@ def news(before: Scene | None, after: Scene) -> Iterator[str]:
 
 _OUTCOMES = {
     "passed": "passed by the judge",
-    "no_claim": "passed by hard rules, silence and baseline (planned without a claim)",
+    "watched": "watched to its end, and the guard stands clean (too few for a claim)",
     "unproven": "passed unproven",
 }
 
 
 def _state(scene: Scene) -> str:
     words = scene.state.replace("_", " ")
-    return words if scene.proven is None else f"{words}, {'proven' if scene.proven else 'unproven'}"
+    return words if scene.result is None else f"{words}, {scene.result}"
 
 
 def _wave(row: Mapping[str, Any]) -> WaveScene:

@@ -4,15 +4,22 @@ The judge's numbers are those of its design for 40 sites: one charger of each of
 0.30. What is declared here never depends on what is seen.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from otacore.wire.release import EMERGENCY_PACE
-from rollout.domain.judge.plan import SoakCapPlan
+from rollout.domain.judge.plan import JudgePlan, SoakCapPlan, Stratum
 from rollout.domain.judge.presets import DEMO_FIRST_WAVE, demo_plan
 from rollout.domain.planning import PlanRequest, WaveRequest
+from rollout.domain.records import Selector
 
 PRODUCT = "acme-dc50"
 HARDWARE = "rev-a"
+NEWER_HARDWARE = "rev-b"
+"""The revision that only the sites have that were built last, beside the other one."""
+REVISIONS = (HARDWARE, NEWER_HARDWARE)
+SITE_CLASS = "street"
+CANARY_LABEL = "canary"
+"""Stands at the sites that were there before those."""
 RATING_W = 22_000
 SETTLE_MS = 1_000
 SOAK_CAP = 8
@@ -26,7 +33,11 @@ class Scale:
     """One size of the story."""
 
     sites: int
+    newer_sites: int
+    """So many of them were built last: they have chargers of the newer hardware, and no canary label."""
     chargers_per_site: int
+    newer_per_site: int
+    """So many of the chargers of such a site are of the newer hardware."""
     first_wave: int
     """Of one charger each from so many sites."""
     further_pct: tuple[int, ...]
@@ -48,11 +59,37 @@ class Scale:
     def chargers(self) -> int:
         return self.sites * self.chargers_per_site
 
+    @property
+    def newer_chargers(self) -> int:
+        """Those of the newer hardware."""
+        return self.newer_sites * self.newer_per_site
+
     def plan(self) -> PlanRequest:
         """One charger of each of the first sites, then further and further."""
         first = WaveRequest(chargers=self.first_wave, one_per_site=True, soak_s=self.soak_s)
         rest = tuple(WaveRequest(percent=percent, soak_s=self.soak_s) for percent in self.further_pct)
-        judge = demo_plan(
+        return PlanRequest(waves=(first, *rest), judge=self.judge())
+
+    def plan_by_label(self, from_version: str) -> PlanRequest:
+        """One charger of each canary site, the sites built last, everybody; each revision is watched alone, too."""
+        first = WaveRequest(
+            chargers=self.sites - self.newer_sites,
+            one_per_site=True,
+            soak_s=self.soak_s,
+            selector=Selector(labels=(CANARY_LABEL,)),
+        )
+        strata = tuple(Stratum(hardware, SITE_CLASS, from_version) for hardware in REVISIONS)
+        newest = WaveRequest(
+            chargers=self.newer_sites * self.chargers_per_site,
+            soak_s=self.soak_s,
+            selector=Selector(without_labels=(CANARY_LABEL,)),
+        )
+        everybody = WaveRequest(percent=100, soak_s=self.soak_s)
+        return PlanRequest(waves=(first, newest, everybody), judge=replace(self.judge(), strata=strata))
+
+    def judge(self) -> JudgePlan:
+        """The demo's, with the clocks of this scale."""
+        return demo_plan(
             (),
             start_deadline_ms=self.start_deadline_ms,
             settle_ms=SETTLE_MS,
@@ -61,12 +98,13 @@ class Scale:
             silence_ms=self.start_deadline_ms,
             soak_cap=SoakCapPlan(first=SOAK_CAP, clean_after_ms=self.clean_after_ms),
         )
-        return PlanRequest(waves=(first, *rest), judge=judge)
 
 
 FULL = Scale(
     sites=40,
+    newer_sites=10,
     chargers_per_site=5,
+    newer_per_site=3,
     first_wave=DEMO_FIRST_WAVE,
     further_pct=(60, 100),
     hosts=8,
@@ -79,8 +117,10 @@ FULL = Scale(
     limit_s=180,
 )
 SMALL = Scale(
-    sites=30,
+    sites=36,
+    newer_sites=6,
     chargers_per_site=3,
+    newer_per_site=2,
     first_wave=30,
     further_pct=(100,),
     hosts=2,

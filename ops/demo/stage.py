@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from ops.commands.operator_api import ADMIN_TOKEN_FILE, Call, OperatorApi
 from ops.demo.people import Person, let_in
-from ops.demo.scale import HARDWARE, PACE, PRODUCT, RATING_W, Scale
+from ops.demo.scale import CANARY_LABEL, HARDWARE, NEWER_HARDWARE, PACE, PRODUCT, RATING_W, REVISIONS, SITE_CLASS, Scale
 from ops.demo.server import RunningServer, running_server
 from ops.demo.tally import Tally
 from ops.demo.teller import Teller
@@ -79,7 +79,7 @@ def stage(directory: Path, scale: Scale, *, clock: Clock, teller: Teller) -> Ite
         "keys are made from keys_template/: 2-of-3 root, targets and firmware, a configuration team, online keys"
     )
     world = make_world(directory, passphrase=passphrase, clock=clock, template="demo", products=(PRODUCT,))
-    factory = world.release_firmware(PRODUCT, FACTORY, image(FACTORY), hardware=(HARDWARE,), pace=PACE)
+    factory = world.release_firmware(PRODUCT, FACTORY, image(FACTORY), hardware=REVISIONS, pace=PACE)
     secret = directory / PASSPHRASE_FILE
     write_private(secret, passphrase)
     with running_server(directory, passphrase_file=secret, environment=HURRY, clock=clock) as server:
@@ -92,7 +92,10 @@ def stage(directory: Path, scale: Scale, *, clock: Clock, teller: Teller) -> Ite
         plan = _fleet_plan(directory / "fleet", scale, server.url, people["olga"].api)
         fleet = Fleet(plan)
         fleet.deliver(FactoryImage(image(FACTORY), FACTORY, factory.digest), factory_root=world.factory_root)
-        teller.say(f"{scale.chargers} chargers on {scale.sites} sites are registered and delivered with {FACTORY}")
+        teller.say(
+            f"{scale.chargers} chargers on {scale.sites} sites are registered and delivered with {FACTORY}; "
+            f"{scale.newer_chargers} of them, on sites built last, are {NEWER_HARDWARE}"
+        )
         with fleet:
             logs = {charger.device_id: fleet.log_path(charger.device_id) for charger in plan.chargers}
             wait_for(
@@ -144,9 +147,13 @@ def _fleet_plan(directory: Path, scale: Scale, url: str, api: OperatorApi) -> Fl
     """Register sites and chargers as an operator does, and fetch a one-time token for each."""
     sites = [f"site-{number:02}" for number in range(1, scale.sites + 1)]
     names = {f"{site}-{letter}": site for site in sites for letter in "abcdefgh"[: scale.chargers_per_site]}
-    site_rows = [{"site_id": site, "site_class": "street"} for site in sites]
-    facts = {"product": PRODUCT, "hardware": HARDWARE, "rating_w": RATING_W}
-    rows = [{"device_id": name, "site_id": site, **facts} for name, site in names.items()]
+    newer = sites[scale.sites - scale.newer_sites :]
+    labels = {site: [] if site in newer else [CANARY_LABEL] for site in sites}
+    newest = {name for place, name in enumerate(names) if place % scale.chargers_per_site < scale.newer_per_site}
+    boards = {name: NEWER_HARDWARE if site in newer and name in newest else HARDWARE for name, site in names.items()}
+    site_rows = [{"site_id": site, "site_class": SITE_CLASS, "labels": labels[site]} for site in sites]
+    facts = {"product": PRODUCT, "rating_w": RATING_W}
+    rows = [{"device_id": name, "site_id": site, "hardware": boards[name], **facts} for name, site in names.items()]
     api.send(Call("POST", "/fleet/sites", {"sites": site_rows}))
     api.send(Call("POST", "/fleet/chargers", {"chargers": rows}))
     tokens = {name: api.send(Call("POST", f"/fleet/chargers/{name}/token", {"reason": "delivery"})) for name in names}
@@ -155,9 +162,8 @@ def _fleet_plan(directory: Path, scale: Scale, url: str, api: OperatorApi) -> Fl
         api_url=url,
         repository_url=f"{url}/repository",
         product=PRODUCT,
-        hardware=HARDWARE,
         chargers=tuple(
-            ChargerPlan(name, site, tokens[name]["token"], seed=number)
+            ChargerPlan(name, site, tokens[name]["token"], seed=number, hardware=boards[name])
             for number, (name, site) in enumerate(names.items(), start=1)
         ),
         rating_w=RATING_W,

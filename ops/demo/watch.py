@@ -10,7 +10,8 @@ from ops.demo.progress import Scene, news
 from ops.demo.stage import TOO_SLOW, Stage
 from otacore.errors import Broken, Unavailable
 
-ENDED = ("completed", "rolled_back", "paused", "halted")
+ENDED = ("completed", "rolled_back", "paused")
+"""A halted rollout is still judged: it is taken back by itself when the references have had time to be heard of."""
 """Nothing more comes from such a rollout by itself."""
 EXPLAINED = 3
 """So many chargers are explained when a rollout got stuck."""

@@ -58,7 +58,10 @@ class RunningProgram:
 class BootRom:
     """One charger's ROM. It runs in the thread of its charger."""
 
-    def __init__(self, *, record: TwoCopyRecord, slots: SlotFiles, log: ChargerLog, temper: Temper) -> None:
+    def __init__(
+        self, *, hardware: str, record: TwoCopyRecord, slots: SlotFiles, log: ChargerLog, temper: Temper
+    ) -> None:
+        self._hardware = hardware
         self._record = record
         self._slots = slots
         self._log = log
@@ -112,6 +115,7 @@ class BootRom:
             sha256=_digest(path),
             release_digest=image.release_digest,
             version=image.version,
+            hardware=self._hardware,
             why=firmware.why,
         )
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -129,6 +133,7 @@ class BootRom:
             "control": line.fileno(),
             "power": self._socket,
             "log": self._log.descriptor,
+            "hardware": self._hardware,
             "seed": self._temper.seed + self._boots_here,
             "permille": self._temper.permille,
             "trial": int(trial),

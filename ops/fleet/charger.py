@@ -73,6 +73,7 @@ class VirtualCharger:
         self._stop_line = stop_line
         self._log = ChargerLog(settings.directory / LOG_NAME, clock)
         self._rom = BootRom(
+            hardware=settings.hardware,
             record=TwoCopyRecord(FileStorage(), records_directory(settings), BOOT_NAME),
             slots=settings.slot_files(),
             log=self._log,

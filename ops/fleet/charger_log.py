@@ -1,8 +1,9 @@
 """What a charger says of itself: JSON lines, appended outside its slots by three hands, and read by whoever counts.
 
-Boot ROM: `boot` with slot, SHA-256 of the very bytes that it starts, and why; `booted`, `boot_failed`, `died`,
-`power_cut`. Firmware: `session_started`, `session_ended`, `fault`, `config_applied`. Agent: `permit`, `armed`,
-`disarmed`, `kept`, `confirmed`, `reverted`. Every line has `at_ms` (wall clock, unix ms) and `event`.
+Boot ROM: `boot` with slot, SHA-256 of the very bytes that it starts, the board's hardware revision, and why; `booted`,
+`boot_failed`, `died`, `power_cut`. Firmware: `session_started`, `session_ended`, `fault`, `config_applied`. Agent:
+`permit`, `armed`, `disarmed`, `kept`, `confirmed`, `reverted`. Every line has `at_ms` (wall clock, unix ms) and
+`event`.
 
 It judges nothing; `claims` does. A line is one write, so lines of different writers never mix.
 """

@@ -25,6 +25,7 @@ class ChargerPlan:
     token: str
     """One-time enrolment token."""
     seed: int
+    hardware: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,6 @@ class FleetPlan:
     api_url: str
     repository_url: str
     product: str
-    hardware: str
     chargers: tuple[ChargerPlan, ...]
     rating_w: int = 22_000
     permille: int = 1000
@@ -52,7 +52,7 @@ class FleetPlan:
         return Settings(
             device_id=charger.device_id,
             product=self.product,
-            hardware=self.hardware,
+            hardware=charger.hardware,
             rating_w=self.rating_w,
             directory=home,
             api_url=self.api_url,

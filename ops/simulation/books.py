@@ -80,6 +80,8 @@ class ChargerBook:
     told_healthy: bool | None = None
     """By the newest report that the server stored; None before the first."""
     told_counter: int = 0
+    told_ms: list[int] = field(default_factory=list)
+    """When the server stored a report of it, ascending."""
     is_out_of_service: bool = False
     is_cloned: bool = False
     """An alarm was raised for its key: it gets no permit."""
@@ -107,6 +109,13 @@ class RolloutBook:
     """Epoch -> what was published under it."""
     halted: Halted | None = None
     was_promoted: bool = False
+    most_open: int = 0
+    """How many chargers, at most, had a permit at the same time while nothing was known of what became of them."""
+    let_in: list[str] = field(default_factory=list)
+    """Chargers in the order of their first install permit, until it was first halted or taken back."""
+    was_stopped: bool = False
+    outage_ms: list[int] = field(default_factory=list)
+    """When a tick left it with permits waiting for an outage to end."""
     held_by_person: bool = False
     """Its last pause or halt was a person's, who needs no question to know about it."""
 
@@ -119,6 +128,10 @@ class Books:
     rollouts: dict[str, RolloutBook] = field(default_factory=dict)
     requests: dict[str, Request] = field(default_factory=dict)
     grants: dict[str, Grant] = field(default_factory=dict)
+    read_ms: dict[str, int] = field(default_factory=dict)
+    """Rollout -> when its judge, guard and caps were last read to the end, as the store saw it."""
+    read_in_tick: set[str] = field(default_factory=set)
+    """Rollouts of which that happened in the tick that is under way."""
     reached: dict[str, int] = field(default_factory=dict)
     """Interesting states and how often they came."""
 

@@ -159,7 +159,7 @@ class Charger:
             return
         self.world.watch.selected(self, firmware, record)
         self.running = self.runnable(ReleaseKind.FIRMWARE, firmware.slot, firmware.pair)
-        if self.running is None or self.running.nature is Nature.STILLBORN:
+        if self.running is None or self.nature_of(self.running) is Nature.STILLBORN:
             self.note(f"crashes in slot {firmware.slot} ({firmware.why})")
             self._crash()
             return
@@ -177,6 +177,10 @@ class Charger:
         self.world.watch.crashed(self)
         self.habits.crashed(self.fruitless_boots)
         self.reboot()
+
+    def nature_of(self, built: Built) -> Nature:
+        """How this charger fares with a release."""
+        return built.nature_on(is_hidden=self.traits.is_hidden)
 
     def runnable(self, kind: ReleaseKind, slot: SlotName | None, pair: SlotPair) -> Built | None:
         """What runs when this slot is started: whatever lies there, if it is whole."""

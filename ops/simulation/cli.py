@@ -2,7 +2,7 @@
 
     --seeds 0:1000      a range of seeds (default 0:200)
     --resume FILE       keep in FILE how far the range has come, and go on from there
-    --worlds KIND       drawn (default), judged, sluggish or undone
+    --worlds KIND       drawn (default), hidden, judged, jumpy, lab, sluggish, tail_outage or undone
     --planted NAME      plant a bug first, in its own kind of worlds; the run then succeeds when it is found
     --trace             print every line of the trace
     --reached           print which interesting states were reached, and in how many seeds

@@ -48,6 +48,10 @@ class Rates:
     """Per power-up: one copy of the boot record, or the idle slot, has decayed."""
     stall: float = 0.0
     """A charger sits still for seconds to a minute between two of its steps."""
+    unreadable: float = 0.0
+    """Per tick: from now on, for minutes to most of an hour, a row that judge and guard need cannot be read."""
+    unticked: float = 0.0
+    """Per tick: nobody ticks for minutes to most of an hour, and everything else goes on."""
 
 
 CALM = Rates()

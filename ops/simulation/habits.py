@@ -177,7 +177,7 @@ class Habits:
     def natures(self) -> tuple[Nature, ...]:
         """Of the firmware and of the configuration that run."""
         running: tuple[Built | None, ...] = (self._charger.running, self._charger.config)
-        return tuple(built.nature for built in running if built is not None)
+        return tuple(self._charger.nature_of(built) for built in running if built is not None)
 
     def health(self) -> Health:
         """As the program measures it now."""
@@ -185,8 +185,8 @@ class Habits:
         since_config_ms = self._world.engine.now_ms - self.config_since_ms
         test_ms = self._charger.traits.self_test_ms
         firmware, config = self._charger.running, self._charger.config
-        tests = Check.PENDING if since_boot_ms < test_ms else _tested(firmware)
-        configured = Check.PENDING if config is not None and since_config_ms < test_ms // 2 else _tested(config)
+        tests = Check.PENDING if since_boot_ms < test_ms else self._tested(firmware)
+        configured = Check.PENDING if config is not None and since_config_ms < test_ms // 2 else self._tested(config)
         return Health(services=Check.PASSED, self_tests=tests, meter=Check.PASSED, configuration=configured)
 
     def tick(self, at_ms: int) -> Tick:
@@ -201,6 +201,15 @@ class Habits:
             health=self.health(),
             config_needs_idle=self._charger.traits.config_needs_idle,
         )
+
+    def _tested(self, built: Built | None) -> Check:
+        match self._charger.nature_of(built) if built is not None else Nature.GOOD:
+            case Nature.UNFIT:
+                return Check.FAILED
+            case Nature.HANGING:
+                return Check.PENDING
+            case _:
+                return Check.PASSED
 
     # --- polls ------------------------------------------------------------------------------------------------------
 
@@ -329,16 +338,6 @@ class Habits:
         self._is_report_out = False
         self._is_report_planned = True
         self._charger.later(self._world.engine.between(*RESEND_MS), self._report_due)
-
-
-def _tested(built: Built | None) -> Check:
-    match built.nature if built is not None else Nature.GOOD:
-        case Nature.UNFIT:
-            return Check.FAILED
-        case Nature.HANGING:
-            return Check.PENDING
-        case _:
-            return Check.PASSED
 
 
 def _carried(report: Report, happened: Happened) -> bool:

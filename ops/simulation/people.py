@@ -7,13 +7,11 @@ services would not let a person do; dangerous acts ask a second person, as they 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ops.simulation.scenario import MINUTE_MS, PlannedRollout
 from otacore.errors import Conflict, Misuse, Refused
 from rollout.domain.halt import HaltAnswer
-from rollout.domain.judge.plan import JudgePlan
 from rollout.domain.people import Principal, Role
 from rollout.domain.planning import PlanRequest
 from rollout.domain.records import Options, Rollout, Selector, State
@@ -99,15 +97,13 @@ class People:
             )
             self._do(rollout_id, "create", lambda: server.rollouts.create(ALICE, creation))
         if self._state(rollout_id) is State.DRAFT:
-            self._plan(planned, planned.judge)
-        if self._state(rollout_id) is State.DRAFT:
-            self._plan(planned, replace(planned.judge, promote_unproven_after_soak=True))
+            self._plan(planned)
         if self._state(rollout_id) is State.PLANNED:
             self._do(rollout_id, "start", lambda: server.rollouts.start(ALICE, rollout_id, reason="as planned"))
         return self._state(rollout_id) not in (None, State.DRAFT, State.PLANNED)
 
-    def _plan(self, planned: PlannedRollout, judge: JudgePlan) -> None:
-        request = PlanRequest(waves=planned.waves, judge=judge)
+    def _plan(self, planned: PlannedRollout) -> None:
+        request = PlanRequest(waves=planned.waves, judge=planned.judge)
         rollouts, rollout_id = self._world.server.rollouts, planned.rollout_id
         self._do(rollout_id, "plan", lambda: rollouts.plan(ALICE, rollout_id, request))
 

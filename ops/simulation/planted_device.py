@@ -115,7 +115,7 @@ DEVICE_BUGS = (
     Planted("late-flag", "The trial flag is set after the permit ran out.", "D4", 60, _late_flag),
     Planted("never-confirmed", "A failed trial falls back to a slot never confirmed.", "D3", 60, _never_confirmed),
     Planted("waiting-revert", "A local revert waits for a permit.", "D3", 60, _waiting_revert),
-    Planted("stale-metadata", "A permit that names newer metadata arms.", "D4", 100, _stale_metadata, "sluggish"),
+    Planted("stale-metadata", "A permit that names newer metadata arms.", "D4", 150, _stale_metadata, "sluggish"),
     Planted(
         "window-once", "The window is asked about only when an attempt begins.", "D4", 30, _window_once, "sluggish"
     ),

@@ -11,10 +11,11 @@ from otacore.wire.device_api import ReportReply
 from otacore.wire.report import Fact, Report
 from rollout.domain import decision, offer, place, rollback
 from rollout.domain.controller import Situation, Step, Wait, next_step
-from rollout.domain.judge import streams, verdict
+from rollout.domain.judge import everybody, starts, streams
 from rollout.domain.judge.cap import CapAnswer, CapReason
 from rollout.domain.judge.facts import Block, Member
-from rollout.domain.judge.outcomes import Outcome, start_outcome, treated_at_horizon
+from rollout.domain.judge.groups import FAILED, Group, start_cells
+from rollout.domain.judge.outcomes import Outcome, treated_at_horizon
 from rollout.domain.judge.plan import JudgePlan
 from rollout.domain.machine import Event
 from rollout.domain.permit import fits_epoch
@@ -113,9 +114,10 @@ def _swapping() -> Iterator[None]:
 
 @contextmanager
 def _no_cap() -> Iterator[None]:
-    with replaced(
-        permit, "may_expose", lambda *_: CapAnswer(allowed=True, reason=CapReason.WITHIN_CAP, used=0, limit=1)
-    ):
+    def wrong(*_: Any, **__: Any) -> CapAnswer:
+        return CapAnswer(allowed=True, reason=CapReason.WITHIN_CAP, used=0, limit=1)
+
+    with replaced(permit, "may_expose_in", wrong):
         yield
 
 
@@ -159,21 +161,24 @@ def _pauses_without_asking() -> Iterator[None]:
 
 
 @contextmanager
+def _unheard_is_heard() -> Iterator[None]:
+    def wrong(group: Group) -> Iterator[tuple[int, int, int, int]]:
+        for references, failed, _, count in start_cells(group):
+            yield references, failed, 0, count
+
+    with replaced(starts, "start_cells", wrong):
+        yield
+
+
+@contextmanager
 def _arrival_order() -> Iterator[None]:
-    right = streams.start_evidence
+    right = starts.start_evidence
 
-    def resolved(block: Block, plan: JudgePlan, now_ms: int) -> int | None:
-        age_ms = now_ms - block.entered_at_ms
-        told = [start_outcome(member, plan, age_now_ms=age_ms) for member in block.members()]
-        if told[0][0] is Outcome.PENDING:
-            return None
-        return block.entered_at_ms + told[0][1]
+    def wrong(plan: JudgePlan, groups: Sequence[Group], shares: Any, **named: Any) -> Any:
+        failures_first = sorted(groups, key=lambda group: -group.cells.get(FAILED, 0))
+        return right(plan, failures_first, shares, **named)
 
-    def wrong(plan: JudgePlan, facts: Sequence[Block], watermark: Any) -> Any:
-        known = [(at_ms, block) for block in facts if (at_ms := resolved(block, plan, watermark.now_ms)) is not None]
-        return right(plan, [block for _, block in sorted(known, key=lambda pair: pair[0])], watermark)
-
-    with replaced(verdict, "start_evidence", wrong):
+    with replaced(everybody, "start_evidence", wrong):
         yield
 
 
@@ -228,7 +233,8 @@ ROLLOUT_BUGS = (
         100,
         _pauses_without_asking,
     ),
-    Planted("arrival-order", "Start outcomes are read as they arrive.", "R2", 60, _arrival_order, "judged"),
+    Planted("arrival-order", "Groups are read as their failures arrive.", "R2", 60, _arrival_order, "judged"),
+    Planted("unheard-is-heard", "References not heard of count as there.", "R2", 60, _unheard_is_heard, "judged"),
     Planted("silence-is-health", "A charger that says nothing is a healthy one.", "R2", 200, _silence_is_health),
     Planted("late-draw", "Other controls are put in once the outcome is known.", "R2", 60, _late_draw, "judged"),
 )

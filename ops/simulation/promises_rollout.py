@@ -6,7 +6,6 @@ controller whether it was right; of the store it reads only what was committed.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from ops.simulation.books import ChargerBook, Flight, Grant, Halted, PromiseBroken, RolloutBook
@@ -14,7 +13,8 @@ from otacore.cohort import is_inside
 from otacore.wire.campaign import CampaignAction, CampaignManifest, CampaignOrder
 from otacore.wire.permit import Permit, Purpose
 from otacore.wire.release import ReleaseKind
-from rollout.domain.records import Rollout, Stage, State, Wave
+from rollout.domain.completion import result_of
+from rollout.domain.records import Rollout, State, Wave
 
 if TYPE_CHECKING:
     from ops.simulation.charger import Charger
@@ -89,8 +89,6 @@ class RolloutPromises:
             books.reach("latecomer")
         if permit.purpose is Purpose.INSTALL:
             self._may_install(charger, permit, book)
-            if known is None:
-                self._within_cap(permit)
         else:
             self._may_recover(charger, permit, book)
 
@@ -105,20 +103,6 @@ class RolloutPromises:
             raise PromiseBroken("R6", f"{charger.name} gets a permit outside the opening")
         self._decided(charger, permit)
         self._leaves_one_working(charger)
-
-    def _within_cap(self, permit: Permit) -> None:
-        """So many starts may be open; counted anew from what is known of each charger, this one among them."""
-        with self._world.server.store.reading() as rows:
-            parts = rows.participations_in(permit.rollout_id, tuple(Stage), after_device_id="", limit=1_000)
-        stages = Counter(part.stage for part in parts)
-        flying = stages[Stage.PERMITTED] + stages[Stage.ARMED] - 1
-        failed = stages[Stage.REVERTED] + stages[Stage.SILENT]
-        healthy = sum(stages[stage] for stage in (Stage.KEPT, Stage.CONFIRMED, Stage.SETTLED, Stage.UNWELL))
-        allowed = max(5, healthy - 10 * failed, failed + 1 + healthy // 8)
-        if flying + failed > allowed:
-            raise PromiseBroken(
-                "R2", f"{permit.rollout_id}: {flying} open and {failed} failed starts, {allowed} may be"
-            )
 
     def _may_recover(self, charger: Charger, permit: Permit, book: RolloutBook) -> None:
         mine = self._world.books.chargers[charger.name]
@@ -228,7 +212,7 @@ class RolloutPromises:
             book.held_by_person = self._world.people.is_acting
         if rollout.state != book.state:
             self._left(rollout, book)
-            self._note_state(rollout)
+            self._note_state(rollout, waves)
         if advances or completes:
             book.was_promoted = False
         book.state, book.epoch, book.wave = rollout.state, rollout.epoch, rollout.wave
@@ -243,16 +227,17 @@ class RolloutPromises:
         if rollout.state in GIVES_INSTALLS:
             book.halted = None
 
-    def _note_state(self, rollout: Rollout) -> None:
+    def _note_state(self, rollout: Rollout, waves: tuple[Wave, ...]) -> None:
         books, by_itself = self._world.books, not self._world.people.is_acting
         books.reach(f"rollout {rollout.state}")
         match rollout.state:
             case State.COMPLETED:
-                books.reach("completed unproven" if rollout.unproven else "completed proven")
+                books.reach(f"completed {result_of(rollout, [wave.outcome for wave in waves])}")
             case State.ROLLING_BACK if by_itself:
                 books.reach("judge fails a release")
             case State.HALTED if by_itself:
-                books.reach("halted by hard events")
+                hard = (rollout.question or "").startswith("safety trip")
+                books.reach("halted by hard events" if hard else "halted by the judge")
             case State.PAUSED if by_itself:
                 hard = (rollout.question or "").startswith("safety trip")
                 books.reach("paused by a hard event" if hard else "asks a person")

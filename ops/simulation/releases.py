@@ -63,6 +63,8 @@ class Built:
     nature: Nature
     content: bytes | None
     """A configuration's bytes; an image is only its digest here."""
+    only_hidden: bool = False
+    """Its nature shows on the hidden part of the fleet alone; on every other charger it is good."""
 
     @property
     def image_sha256(self) -> str:
@@ -74,6 +76,10 @@ class Built:
         """Of its one file."""
         return self.manifest.parts[0].length_bytes
 
+    def nature_on(self, *, is_hidden: bool) -> Nature:
+        """How a charger fares that runs it."""
+        return self.nature if is_hidden or not self.only_hidden else Nature.GOOD
+
     @property
     def word(self) -> str:
         """For the trace."""
@@ -81,7 +87,9 @@ class Built:
 
 
 @lru_cache(maxsize=512)
-def firmware(version: str, nature: Nature, pace: tuple[PaceStep, ...], security_version: int = 0) -> Built:
+def firmware(
+    version: str, nature: Nature, pace: tuple[PaceStep, ...], security_version: int = 0, *, only_hidden: bool = False
+) -> Built:
     """A firmware release."""
     part = Part(
         path=firmware_image_path(PRODUCT, version),
@@ -90,7 +98,7 @@ def firmware(version: str, nature: Nature, pace: tuple[PaceStep, ...], security_
     )
     manifest = _manifest(ReleaseKind.FIRMWARE, version, part, pace, security_version)
     path = firmware_manifest_path(PRODUCT, version)
-    return Built(manifest, _digest(manifest), path, firmware_role(PRODUCT), nature, None)
+    return Built(manifest, _digest(manifest), path, firmware_role(PRODUCT), nature, None, only_hidden)
 
 
 @lru_cache(maxsize=512)

@@ -196,7 +196,8 @@ class Repository:
         now_ms = self._world.engine.now_ms
         held_ms = standing.held_ms + (now_ms - standing.held_from_ms if standing.held_from_ms is not None else 0)
         stood_ms = now_ms - standing.since_ms - held_ms
-        return wanted <= standing.step or (wanted == standing.step + 1 and stood_ms >= pace[wanted].hours * HOUR_MS)
+        hours = sum(step.hours for step in pace[standing.step + 1 : wanted + 1])
+        return wanted <= standing.step or (wanted < len(pace) and stood_ms >= hours * HOUR_MS)
 
     def _stand(self, manifest: CampaignManifest) -> None:
         now_ms = self._world.engine.now_ms

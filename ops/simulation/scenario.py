@@ -99,6 +99,17 @@ class SiteWithChargers:
 
 
 @dataclass(frozen=True, slots=True)
+class Outage:
+    """Part of the fleet is cut off from everybody at the same time, whatever it runs."""
+
+    after_ms: int
+    """Counted from the publication of the last wave."""
+    lasts_ms: int
+    share: float
+    """Of the fleet; the same chargers from its beginning to its end."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """A world before it begins."""
 
@@ -116,6 +127,10 @@ class Scenario:
     """Probability, per install permit, that somebody halts within seconds of it."""
     undone_at_ms: int | None
     """When somebody takes everything back that was started, counted from the world's beginning."""
+    outage: Outage | None = None
+    """A common outage while the last part of the fleet takes a release."""
+    is_all_good: bool = False
+    """Nothing that happens in it is a release's fault: no rollout may be halted or taken back by itself."""
 
 
 Draw = Callable[[Engine], Scenario]
@@ -161,6 +176,8 @@ def _rates(engine: Engine) -> Rates:
         forged=0.001,
         bit_rot=0.05,
         stall=0.01,
+        unreadable=0.004,
+        unticked=0.004,
     )
     kept = {}
     for name in stormy.__slots__:
@@ -170,14 +187,20 @@ def _rates(engine: Engine) -> Rates:
 
 
 def draw_sites(
-    engine: Engine, *, until_ms: int, odd_share: float, wanted: int | None = None, most: int | None = None
+    engine: Engine,
+    *,
+    until_ms: int,
+    odd_share: float,
+    wanted: int | None = None,
+    most: int | None = None,
+    limit: int = MAX_CHARGERS,
 ) -> tuple[SiteWithChargers, ...]:
     made: list[SiteWithChargers] = []
     drawn = engine.random.choice((2, 3, 4, 5, 6, 6, 7, 7)), engine.random.choice((2, 2, 3, 4, 5))
     wanted, most = wanted or drawn[0], most or drawn[1]
     total = 0
     for index in range(wanted):
-        count = min(engine.between(1 if made else 2, most), MAX_CHARGERS - total)
+        count = min(engine.between(1 if made else 2, most), limit - total)
         if count == 0:
             break
         total += count

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from ops.simulation.ports import FakeSigner, SeededEntropy, WorldClock
+from ops.simulation.readings import WatchedStore
 from otacore.errors import Conflict, Unavailable
 from otacore.wire.codec import encode
 from otacore.wire.device_api import PermitReply, PollReply, PollRequest, ReportReply
@@ -38,6 +39,9 @@ T = TypeVar("T")
 RESTART_MS = (3_000, 240_000)
 TICK_MS = (90_000, 200_000)
 
+UNREADABLE_MS = (3 * 60_000, 45 * 60_000)
+UNTICKED_MS = (6 * 60_000, 45 * 60_000)
+"""Shorter and longer than a lease."""
 OFTENER_IN_TICKS = 6
 """Two ticks at once are the likeliest of all overlaps, and commits of ticks are few."""
 OFTENER_AFTER_ADVANCE = 10
@@ -64,6 +68,7 @@ class Server:
         self._is_ticking = False
         self._changes = 0
         self._ticked: dict[str, str] = {}
+        self._unreadable_until_ms = 0
 
     # --- process ------------------------------------------------------------------------------------------------------
 
@@ -98,7 +103,13 @@ class Server:
 
     def _made_controller(self) -> ControllerService:
         repository = self._world.repository
-        return ControllerService(store=self.store, clock=self._clock, publisher=repository, catalogue=repository)
+        return ControllerService(
+            store=WatchedStore(self._world, self.store),
+            clock=self._clock,
+            publisher=repository,
+            catalogue=repository,
+            poll_after_s=self._world.poll_after_s,
+        )
 
     def _die(self) -> None:
         world = self._world
@@ -166,6 +177,11 @@ class Server:
     def _tick_timer(self, life: int) -> None:
         if life != self._life:
             return
+        faults, engine = self._world.faults, self._world.engine
+        damage_ms = engine.between(*UNREADABLE_MS)
+        if faults.now(faults.rates.unreadable):
+            self._unreadable_until_ms = engine.now_ms + damage_ms
+            engine.note(f"facts cannot be read for {damage_ms // 1_000} s")
         self.guarded(self._polls.flush_seen)
         self._is_ticking = True
         done = self.guarded(self._controller.tick)
@@ -173,13 +189,27 @@ class Server:
         for ticked in done or ():
             if self._ticked.get(ticked.rollout_id) != ticked.did:
                 self._ticked[ticked.rollout_id] = ticked.did
-                self._world.engine.note(f"tick {ticked.rollout_id}: {ticked.did}")
+                engine.note(f"tick {ticked.rollout_id}: {ticked.did}")
+            self._world.watch.ticked(ticked.rollout_id)
+        self._world.books.read_in_tick.clear()
+        self._tick_later(life)
+
+    def _tick_later(self, life: int) -> None:
         faults, engine = self._world.faults, self._world.engine
         doubled = faults.now(faults.rates.doubled)
         if doubled:
             self._world.books.reach("duplicate tick")
         wait_ms = 0 if doubled else engine.between(*TICK_MS)
+        pause_ms = engine.between(*UNTICKED_MS)
+        if faults.now(faults.rates.unticked):
+            self._world.books.reach("nobody ticks")
+            engine.note(f"nobody ticks for {pause_ms // 1_000} s")
+            wait_ms += pause_ms
         engine.after(wait_ms, lambda: self._tick_timer(life))
+
+    def is_unreadable(self) -> bool:
+        """Is a row damaged that judge and guard need."""
+        return self._world.engine.now_ms < self._unreadable_until_ms and not self._world.faults.over()
 
     # --- the device calls ---------------------------------------------------------------------------------------------
 

@@ -32,6 +32,10 @@ class Traits:
     self_test_ms: int = 20_000
     local_link_shows: bool = False
     """Its modem says so when it is cut off."""
+    labels: tuple[str, ...] = ()
+    """As an operator registered them."""
+    is_hidden: bool = False
+    """It belongs to the part of the fleet that a release with `only_hidden` is bad for; nobody knows which that is."""
 
     def window_is_open(self, now_ms: int) -> bool:
         """Inside the maintenance window?"""

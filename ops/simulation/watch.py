@@ -13,6 +13,7 @@ from device_client.domain.journal import PolicyMemory
 from device_client.domain.slots import SlotName, SlotPair
 from ops.simulation.books import ChargerBook, Flight, PromiseBroken, Request
 from ops.simulation.promises_device import DevicePromises
+from ops.simulation.promises_gate import GatePromises
 from ops.simulation.promises_judge import JudgePromises
 from ops.simulation.promises_rollout import RolloutPromises
 from ops.simulation.releases import Built
@@ -45,6 +46,7 @@ class Watch:
         self._device = DevicePromises(world)
         self._rollout = RolloutPromises(world)
         self.judge = JudgePromises(world)
+        self.gate = GatePromises(world)
 
     # --- chargers -----------------------------------------------------------------------------------------------------
 
@@ -156,6 +158,7 @@ class Watch:
             raise PromiseBroken(
                 "reports", f"report {report.counter} of {charger.name} is refused: facts are always taken"
             )
+        book.told_ms.append(self._world.engine.now_ms)
         if report.counter >= book.told_counter:
             book.told_counter, book.told_healthy = report.counter, report.healthy
 
@@ -173,9 +176,12 @@ class Watch:
     # --- the rollout host ---------------------------------------------------------------------------------------------
 
     def granted(self, charger: Charger, permit: Permit) -> None:
+        is_new = permit.nonce not in self._books.grants
         self._rollout.granted(charger, permit)
         if permit.purpose is Purpose.INSTALL:
             self.judge.granted(permit)
+            if is_new:
+                self.gate.granted(charger, permit)
         self._world.people.startled(permit.rollout_id)
 
     def halted(self, rollout_id: str, *, announced: int, young: int) -> None:
@@ -186,10 +192,16 @@ class Watch:
 
     def published(self, order: CampaignOrder, before: CampaignManifest | None) -> None:
         self._rollout.published(order, before)
+        self.gate.published(order.manifest)
+
+    def ticked(self, rollout_id: str) -> None:
+        """A tick of this rollout is over."""
+        self.gate.ticked(rollout_id)
 
     def committed(self, rollout: Rollout, rows: Transaction) -> None:
         """A rollout's row was committed; `rows` shows what stands with it."""
         rollout_id = rollout.rollout_id
+        self.gate.committed(rollout, rows)
         self._rollout.committed(rollout, rows.waves(rollout_id))
         self.judge.committed(rollout_id, rows.verdicts(rollout_id), rows.judge_plan(rollout_id))
 

@@ -14,6 +14,7 @@ from ops.simulation.charger import Charger
 from ops.simulation.engine import Engine
 from ops.simulation.faults import Faults
 from ops.simulation.network import Network
+from ops.simulation.outages import CommonOutage
 from ops.simulation.people import People
 from ops.simulation.promises_end import EndPromises
 from ops.simulation.releases import HARDWARE, PRODUCT, RATING_W
@@ -60,6 +61,7 @@ class World:
         self.chargers: list[Charger] = []
         self._by_site: dict[str, list[Charger]] = {}
         self._make_chargers()
+        self.outage = CommonOutage(self)
         self.server = Server(self)
         self.people = People(self)
         self._end = EndPromises(self)
@@ -127,6 +129,7 @@ class World:
                         product=PRODUCT,
                         hardware=HARDWARE,
                         rating_w=RATING_W,
+                        labels=charger.traits.labels,
                         public_key=PUBLIC_KEY,
                         enrolled_at_ms=START_MS,
                     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from ops.simulation.engine import Engine
 from ops.simulation.faults import CALM, Rates
+from ops.simulation.guarded_worlds import hidden, lab, tail_outage
 from ops.simulation.releases import Nature, firmware
 from ops.simulation.scenario import (
     HOUR_MS,
@@ -98,5 +99,14 @@ def undone(engine: Engine) -> Scenario:
 
 
 DRAWN = "drawn"
-WORLDS: Mapping[str, Draw] = {DRAWN: draw, "judged": judged, "jumpy": jumpy, "sluggish": sluggish, "undone": undone}
+WORLDS: Mapping[str, Draw] = {
+    DRAWN: draw,
+    "hidden": hidden,
+    "judged": judged,
+    "jumpy": jumpy,
+    "lab": lab,
+    "sluggish": sluggish,
+    "tail_outage": tail_outage,
+    "undone": undone,
+}
 """By the name that the door takes."""

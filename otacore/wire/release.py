@@ -40,7 +40,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PaceStep:
-    """How far a rollout may open, and after how many hours of the step before (published and unheld)."""
+    """How far a rollout may open, and after how many hours of the step before (`otacore.rules.pace`)."""
 
     share: int
     """Upper bound of the share, an integer of 2^32."""
@@ -56,9 +56,11 @@ class PaceStep:
 
 DEFAULT_PACE = (
     PaceStep(share=FULL_SHARE // 100, named=50, hours=0),
-    PaceStep(share=FULL_SHARE // 10, named=1000, hours=24),
-    PaceStep(share=FULL_SHARE, named=0, hours=48),
+    PaceStep(share=FULL_SHARE // 20, named=250, hours=12),
+    PaceStep(share=FULL_SHARE // 4, named=1250, hours=12),
+    PaceStep(share=FULL_SHARE, named=0, hours=24),
 )
+"""Every wave of a plan without options stands longer than these hours by itself; everybody takes two days at least."""
 EMERGENCY_PACE = (PaceStep(share=FULL_SHARE, named=0, hours=0),)
 
 

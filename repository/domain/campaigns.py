@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from otacore.ids import FULL_SHARE, MAX_INTEGER
+from otacore.rules.pace import InPace, Standing, TooSoon, TooWide, advance, hold, resume, step_of
 from otacore.wire import checks
 from otacore.wire.campaign import CampaignAction, CampaignManifest, StopList
 from otacore.wire.release import ReleaseManifest
-from repository.domain.pace import InPace, Standing, TooSoon, TooWide, begin, hold, resume, widen
 
 EPOCH_AHEAD_S = 86_400
 MS_PER_S = 1000
@@ -159,22 +159,27 @@ def _refusal(order: CampaignManifest, before: Published | None, *, now_ms: int) 
 def _paced(order: CampaignManifest, history: History, release: ReleaseManifest, *, now_ms: int) -> Decision:
     others = sum(record.named for record in history.others if record.release_digest == order.release_digest)
     before, named = history.before, others + len(order.named)
-    if before is None:
-        decided: InPace | TooSoon | TooWide = begin(release.pace, share=order.share, named=named, now_ms=now_ms)
-    elif (order.share, order.named) == (before.manifest.share, before.manifest.named):
+    # An opening that reaches nobody is none yet: else a held or empty one would gather the hours of all steps.
+    standing = before.record.standing if before is not None and _reaches_anybody(before.manifest) else None
+    decided: InPace | TooSoon | TooWide
+    if before is not None and (order.share, order.named) == (before.manifest.share, before.manifest.named):
         decided = InPace(resume(before.record.standing, now_ms=now_ms))
     else:
-        standing = before.record.standing
-        decided = widen(standing, release.pace, share=order.share, named=named, now_ms=now_ms)
+        needed = step_of(release.pace, share=order.share, named=named)
+        decided = advance(standing, release.pace, needed, now_ms=now_ms)
     match decided:
-        case InPace(standing=standing):
-            return Publish(Published(order, _record(order, standing, latched=False)))
+        case InPace(standing=stands):
+            return Publish(Published(order, _record(order, stands, latched=False)))
         case TooSoon(wait_ms=wait_ms):
             return Later(wait_s=-(-wait_ms // MS_PER_S))
         case TooWide(widest_step=step):
             widest = release.pace[step]
             reach = f"share {widest.share / FULL_SHARE:.2%} or {widest.named} named chargers in all rollouts"
             return Never("campaign.wider_than_pace", f"the release's signers allow at most {reach} next")
+
+
+def _reaches_anybody(manifest: CampaignManifest) -> bool:
+    return manifest.share > 0 or bool(manifest.named)
 
 
 def _record(manifest: CampaignManifest, standing: Standing, *, latched: bool) -> CampaignRecord:

@@ -9,6 +9,7 @@ from rollout.api.access import Gate
 from rollout.api.halting import HaltDoor
 from rollout.service.audit_log import AuditService
 from rollout.service.controller import ControllerService
+from rollout.service.dryrun import DryRunService
 from rollout.service.enrolment import EnrolmentService
 from rollout.service.fleet import FleetService
 from rollout.service.intake import IntakeService
@@ -31,6 +32,7 @@ class Services:
     intake: IntakeService
     rollouts: RolloutService
     show: ShowService
+    dry_run: DryRunService
     fleet: FleetService
     audit: AuditService
     principals: PrincipalService

@@ -4,60 +4,29 @@ Pure. What is open stays open: a wave takes in everybody inside the share that s
 out (by its selector, or as the second of a site), whether its author asked for so many or not.
 
 Rules:
-1. A wave is opened by name while `MAX_NAMED` and the pace allow it, and else, or where that spares a step of the pace,
-   by the smallest share that covers it.
-2. Chargers go in the order of `otacore.cohort.position`; one per site means the first of the site.
-3. A wave needs at most the next step of the pace, and the first wave its first step.
+1. A wave of so many chargers is opened by name while `MAX_NAMED` and the pace allow it, and else, or where that spares
+   a step of the pace, by the smallest share that covers it.
+2. A wave of so many percent opens exactly that share and takes as many as fall into it: so it needs the same step of
+   the pace whatever the release's digest is.
+3. Chargers go in the order of `otacore.cohort.position`; one per site means the first of the site. A wave that is
+   opened by name and spread takes one of every part of the fleet before it takes a second.
+4. The first wave keeps within the first step of the pace; a later one may need any step, and waits for its hours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from otacore.ids import FULL_SHARE
-from otacore.wire import checks
+from otacore.rules.pace import FIRST_STEP, step_of
 from otacore.wire.campaign import MAX_NAMED
+from otacore.wire.release import PaceStep
 from rollout.domain.fleet import Device, Site
-from rollout.domain.pace import step_of
-from rollout.domain.records import Release, Selector
+from rollout.domain.proposal.candidates import Candidate
+from rollout.domain.proposal.request import EVERYBODY, WaveRequest
 from rollout.domain.wave import selects
 
-EVERYBODY = Selector()
-_EVERYTHING_PCT = 100
-
-
-@dataclass(frozen=True, slots=True)
-class WaveRequest:
-    """A wave as its author wants it: so many more chargers, or up to so many percent of the fleet in all."""
-
-    chargers: int | None = None
-    percent: int | None = None
-    one_per_site: bool = False
-    soak_s: int = 24 * 3600
-    selector: Selector = EVERYBODY
-
-    def __post_init__(self) -> None:
-        if (self.chargers is None) == (self.percent is None):
-            raise ValueError("give chargers or percent, one of the two")
-        if self.chargers is not None:
-            checks.integer("chargers", self.chargers, 1)
-        if self.percent is not None:
-            checks.integer("percent", self.percent, 1, 100)
-        checks.integer("soak_s", self.soak_s)
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """A charger of the fleet that could get the release."""
-
-    device: Device
-    site: Site
-    number: int
-    """Its position in the cohort of this release."""
-
-    @property
-    def stratum(self) -> str:
-        """Product and site class: within it treated and controls are compared."""
-        return stratum(self.device, self.site)
+EVERYTHING_PCT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +34,7 @@ class Chosen:
     """Whom one wave opens."""
 
     request: WaveRequest
-    fits: tuple[Fit, ...]
+    chargers: tuple[Candidate, ...]
     named: frozenset[str]
     """Those of them that it opens by name."""
     share: int
@@ -81,91 +50,136 @@ class Course:
     named: int
     """By name, over all rollouts of the release."""
     share: int = 0
-    step: int = 0
+    step: int | None = None
+    """Of the pace; None before the first wave."""
     taken: set[str] = field(default_factory=set)
 
     def follow(self, chosen: Chosen) -> None:
         """Open one wave more."""
-        self.share, self.step = chosen.share, max(self.step, chosen.step)
+        self.share, self.step = chosen.share, max(self.step or FIRST_STEP, chosen.step)
         self.named += len(chosen.named)
-        self.taken.update(fit.device.device_id for fit in chosen.fits)
+        self.taken.update(one.device_id for one in chosen.chargers)
 
     def allows(self, step: int | None) -> bool:
-        """True when the pace has that step and none is skipped."""
-        return step is not None and step <= (self.step + 1 if self.taken else 0)
+        """True when an opening may need that step."""
+        return step is not None and (self.step is not None or step == FIRST_STEP)
 
 
 def stratum(device: Device, site: Site) -> str:
-    """Product and site class."""
+    """Product and site class: within it treated and controls are compared."""
     return f"{device.product}/{site.site_class}"
 
 
-def choose(request: WaveRequest, release: Release, fits: Sequence[Fit], course: Course) -> Chosen | None:
-    """Whom the next wave opens; None when the pace allows no such opening. `fits` in the order of their positions."""
-    meant = [fit for fit in fits if selects(request.selector, fit.device, fit.site)]
+def choose(
+    request: WaveRequest,
+    pace: Sequence[PaceStep],
+    chargers: Sequence[Candidate],
+    course: Course,
+    *,
+    spread: bool = False,
+) -> Chosen | None:
+    """Whom the next wave opens; None when the pace allows no such opening. `chargers` in the order of positions."""
+    meant = meant_by(request, chargers)
     # On the server the first of a site is the first of all whom the wave means, also of those that went before.
     reached = first_of_sites(meant) if request.one_per_site else meant
-    left = [fit for fit in reached if fit.device.device_id not in course.taken]
-    anyway = [fit for fit in left if fit.number < course.share]
-    wanted = _wanted(request, total=len(fits), taken=len(course.taken))
-    if wanted is None:
-        return _by_share(request, release, left, course, share=FULL_SHARE)
-    picked = left[: max(wanted, len(anyway))]
-    shared = _by_share(request, release, picked, course, share=max((fit.number + 1 for fit in picked), default=0))
-    others = _others(request, [fit for fit in meant if fit.device.device_id not in course.taken], anyway)
-    named = _by_name(request, release, anyway, others[: max(0, wanted - len(anyway))], course)
+    left = (one for one in reached if one.device_id not in course.taken)
+    if request.percent is not None:
+        return _of_percent(request, request.percent, pace, left, course)
+    wanted = request.chargers or 0
+    picked = _first_of(left, wanted, share=course.share)
+    anyway = [one for one in picked if one.number < course.share]
+    shared = _by_share(request, pace, picked, course, share=max((one.number + 1 for one in picked), default=0))
+    if wanted > MAX_NAMED:
+        return shared
+    others = _others(request, (one for one in meant if one.device_id not in course.taken), anyway)
+    others = spread_out(others) if spread else others
+    named = _by_name(request, pace, anyway, list(islice(others, max(0, wanted - len(anyway)))), course)
     return shared if named is None or _is_nearer(shared, named) else named
 
 
-def first_of_sites(fits: Sequence[Fit]) -> list[Fit]:
+def meant_by(request: WaveRequest, chargers: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Whom the wave's selector means."""
+    if request.selector == EVERYBODY:
+        return chargers
+    return [one for one in chargers if selects(request.selector, one, one.site)]
+
+
+def first_of_sites(chargers: Iterable[Candidate]) -> Iterator[Candidate]:
     """The first charger of each site."""
     seen: set[str] = set()
-    firsts = []
-    for fit in fits:
-        if fit.site.site_id not in seen:
-            seen.add(fit.site.site_id)
-            firsts.append(fit)
-    return firsts
+    for one in chargers:
+        if one.site.site_id not in seen:
+            seen.add(one.site.site_id)
+            yield one
 
 
-def _others(request: WaveRequest, rest: Sequence[Fit], anyway: Sequence[Fit]) -> list[Fit]:
+def spread_out(chargers: Iterable[Candidate]) -> Iterator[Candidate]:
+    """One of each hardware, site class and version first, then the rest in their order: a canary for every part."""
+    firsts: dict[tuple[str, str, str], Candidate] = {}
+    everybody = list(chargers)
+    for one in everybody:
+        firsts.setdefault((one.hardware, one.site.site_class, one.from_version), one)
+    ahead = {one.device_id for one in firsts.values()}
+    yield from firsts.values()
+    yield from (one for one in everybody if one.device_id not in ahead)
+
+
+def _first_of(left: Iterable[Candidate], wanted: int, *, share: int) -> list[Candidate]:
+    """So many of them, and all that are open already; a million chargers are not looked at for a small wave."""
+    picked: list[Candidate] = []
+    for one in left:
+        if len(picked) >= wanted and one.number >= share:
+            break
+        picked.append(one)
+    return picked
+
+
+def _others(request: WaveRequest, rest: Iterable[Candidate], anyway: Sequence[Candidate]) -> Iterable[Candidate]:
     """Whom the wave could name beside those that come anyway: the next of each site, or all others."""
     if request.one_per_site:
-        sites = {fit.site.site_id for fit in anyway}
-        return first_of_sites([fit for fit in rest if fit.site.site_id not in sites])
-    coming = {fit.device.device_id for fit in anyway}
-    return [fit for fit in rest if fit.device.device_id not in coming]
+        sites = {one.site.site_id for one in anyway}
+        return first_of_sites(one for one in rest if one.site.site_id not in sites)
+    coming = {one.device_id for one in anyway}
+    return (one for one in rest if one.device_id not in coming)
 
 
-def _wanted(request: WaveRequest, *, total: int, taken: int) -> int | None:
-    """How many more chargers; None for all."""
-    if request.percent == _EVERYTHING_PCT:
-        return None
-    if request.percent is not None:
-        return max(1, -(-total * request.percent // 100) - taken)
-    return request.chargers
+def _of_percent(
+    request: WaveRequest, percent: int, pace: Sequence[PaceStep], left: Iterable[Candidate], course: Course
+) -> Chosen | None:
+    share = FULL_SHARE * percent // EVERYTHING_PCT
+    inside = _first_of(left, 0, share=max(share, course.share))
+    opened = _by_share(request, pace, inside, course, share=share)
+    if opened is None and percent == EVERYTHING_PCT and course.step is None:
+        return _by_name(
+            request, pace, (), inside, course
+        )  # so few that the first step of the pace lets them all be named
+    return opened
 
 
 def _by_name(
-    request: WaveRequest, release: Release, anyway: Sequence[Fit], others: Sequence[Fit], course: Course
+    request: WaveRequest,
+    pace: Sequence[PaceStep],
+    anyway: Sequence[Candidate],
+    others: Sequence[Candidate],
+    course: Course,
 ) -> Chosen | None:
-    named = frozenset(fit.device.device_id for fit in others)
+    named = frozenset(one.device_id for one in others)
     total = course.named + len(named)
-    step = step_of(release.pace, share=course.share, named=total)
+    step = step_of(pace, share=course.share, named=total)
     if step is None or not course.allows(step) or total > MAX_NAMED:
         return None
     return Chosen(request, (*anyway, *others), named, course.share, step)
 
 
 def _by_share(
-    request: WaveRequest, release: Release, picked: Sequence[Fit], course: Course, *, share: int
+    request: WaveRequest, pace: Sequence[PaceStep], picked: Sequence[Candidate], course: Course, *, share: int
 ) -> Chosen | None:
     share = max(share, course.share)
-    step = step_of(release.pace, share=share, named=course.named)
+    step = step_of(pace, share=share, named=course.named)
     if step is None or not course.allows(step):
         return None
     return Chosen(request, tuple(picked), frozenset(), share, step)
 
 
 def _is_nearer(shared: Chosen | None, named: Chosen) -> bool:
-    return shared is not None and shared.step < named.step and len(shared.fits) >= len(named.fits)
+    return shared is not None and shared.step < named.step and len(shared.chargers) >= len(named.chargers)

@@ -4,15 +4,29 @@ Pure. "Decided" is not "went well": a charger that failed or fell silent is deci
 dead; the rest of the planned ones are leftovers, named on demand and still offered the release.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
-from rollout.domain.records import Options, Stage, Wave
+from rollout.domain.records import Options, Rollout, Stage, State, Wave
 
 GOOD = (Stage.SETTLED,)
 BAD = (Stage.UNWELL, Stage.REVERTED, Stage.FAILED, Stage.SILENT, Stage.RECOVERED, Stage.NEEDS_HANDS)
+GONE = "gone"
+"""Counter of chargers that were planned, have not come, and were taken out of service."""
 UNDER_WAY = (Stage.PERMITTED, Stage.ARMED, Stage.KEPT, Stage.CONFIRMED)
 _PPM = 1_000_000
+
+
+class Result(StrEnum):
+    """What a completed rollout may be called."""
+
+    PROVEN = "proven"
+    """Every wave that made a claim passed, and nothing was gone on against."""
+    WATCHED = "watched"
+    """No wave made a claim; everybody was guarded, and the numbers allow a sentence, no more."""
+    UNPROVEN = "unproven"
+    """Two persons went on without or against evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +53,20 @@ class Tally:
         return self.decided * 100 >= options.complete_at_pct * self.planned
 
 
+def result_of(rollout: Rollout, outcomes: Collection[str | None]) -> Result | None:
+    """Of a completed rollout; None before. `outcomes`: of its waves."""
+    if State.COMPLETED not in (rollout.state, rollout.resume_to):
+        return None
+    if rollout.unproven:
+        return Result.UNPROVEN
+    return Result.PROVEN if "passed" in outcomes else Result.WATCHED
+
+
 def tally(wave: Wave, counters: Mapping[tuple[int, str], int]) -> Tally:
     """Count a wave from the rollout's counters."""
 
     def total(stages: tuple[Stage, ...]) -> int:
         return sum(counters.get((wave.number, stage.value), 0) for stage in stages)
 
-    return Tally(planned=wave.planned, good=total(GOOD), bad=total(BAD), under_way=total(UNDER_WAY))
+    gone = max(counters.get((wave.number, GONE), 0), 0)
+    return Tally(planned=max(wave.planned - gone, 0), good=total(GOOD), bad=total(BAD), under_way=total(UNDER_WAY))

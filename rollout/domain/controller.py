@@ -4,13 +4,18 @@ Pure and level-triggered: it remembers nothing, so a tick that was lost, doubled
 docs/adr/0004-level-triggered-controller.md.
 
 Rules, in this order:
-1. A judge that says FAIL rolls back by itself, also while the rollout is paused or halted.
+1. A judge that says FAIL rolls back by itself, also while the rollout is paused or halted. When it says HALT, too many
+   are bad and no comparison says that the release did it: no more permits, and a person is asked (a lab pauses). A
+   completed rollout is watched for who comes late: whatever is shown there halts the offer and asks.
 2. Two hard events on different sites halt and ask a person; one pauses. They never roll back by themselves.
 3. Undecided waits; when no more data can help, when it has waited too long, or when the exposure cap stays full
    without a verdict, a person is asked, or the rollout goes on unproven where that was declared.
 4. A wave that passed is followed by the next one once its soak is over and the pace allows it.
-5. A wave without a claim, or an undecided one that was declared to go on unproven, passes by hard rules, silence and
-   the declared baseline.
+5. A wave without a claim, or an undecided one that was declared to go on unproven, passes when enough of it is decided
+   and no more failed than the declared baseline: it was guarded to its end, and says what its numbers allow.
+6. While more of the fleet is not heard of than usual no wave passes, and nobody is asked about what is missing from it;
+   only when it has waited too long.
+7. A reading that fails closes the gate by itself (`service/readings.py`); three in a row pause and ask.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +23,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from rollout.domain.completion import Tally, tally
+from rollout.domain.judge.bound import allowed_by
 from rollout.domain.judge.cap import is_stuck
 from rollout.domain.judge.verdict import Kind, Verdict
 from rollout.domain.machine import Event
@@ -25,15 +31,18 @@ from rollout.domain.pace import PaceAnswer
 from rollout.domain.records import HardEvent, Release, Rollout, State, Wave
 from rollout.domain.rollback import has_ended
 
-JUDGED = (State.RUNNING, State.PAUSED, State.HALTED)
-"""States in which the judge is read: waiting states keep judging."""
+JUDGED = (State.RUNNING, State.PAUSED, State.HALTED, State.COMPLETED)
+"""States in which the judge is read: waiting states keep judging, and who comes late is watched."""
+READINGS_BEFORE_ASKING = 3
+_MINUTE_MS, _HOUR_MS = 60_000, 3_600_000
 
 
 class WaveOutcome(StrEnum):
     """By what a wave passed."""
 
     PASSED = "passed"
-    NO_CLAIM = "no_claim"
+    WATCHED = "watched"
+    """Without a claim, and the guard stands clean."""
     UNPROVEN = "unproven"
 
 
@@ -50,9 +59,14 @@ class Situation:
     hard_events: Sequence[HardEvent]
     cap_is_full: bool
     start_deadline_ms: int
+    horizon_ms: int
+    """0 without a plan."""
     promote_unproven: bool
+    lab: bool
     next_pace: PaceAnswer
     """May the next wave be published."""
+    outage: bool
+    """More of the fleet is not heard of than usual."""
     refused: str | None
     """Why the repository refused the pending publication for good."""
     now_ms: int
@@ -82,12 +96,31 @@ def next_step(situation: Situation) -> Step | Wait:
         if has_ended(situation.counters):
             return Step(Event.ROLLBACK_ENDED, "every charger is back or named")
         return Wait("chargers are on their way back")
-    if rollout.state not in (*JUDGED, State.COMPLETED) or rollout.wave == 0:
+    if rollout.state not in JUDGED or rollout.wave == 0:
         return Wait(f"rollout is {rollout.state}")
-    verdict = situation.verdict
-    if verdict is not None and verdict.kind is Kind.FAIL:
-        return Step(Event.ROLL_BACK, "; ".join(verdict.reasons))
-    return _hard_rules(situation) or _while_open(situation)
+    return _by_verdict(situation) or _hard_rules(situation) or _while_open(situation)
+
+
+def unreadable(rollout: Rollout, failures: int, error: str) -> Step | None:
+    """What follows from readings that failed: permits end with the lease; three in a row pause and ask."""
+    if failures < READINGS_BEFORE_ASKING or rollout.state not in (State.RUNNING, State.COMPLETED):
+        return None
+    return _ask(f"judge and guard could not be read {failures} times: {error}. Restore what is named, then resume")
+
+
+def _by_verdict(situation: Situation) -> Step | None:
+    rollout, verdict = situation.rollout, situation.verdict
+    if verdict is None or verdict.kind not in (Kind.FAIL, Kind.HALT):
+        return None
+    reason = "; ".join(verdict.reasons)
+    late = State.COMPLETED in (rollout.state, rollout.resume_to)
+    if verdict.kind is Kind.FAIL and not late:
+        return Step(Event.ROLL_BACK, reason)
+    if rollout.state is State.HALTED or (situation.lab and rollout.state is State.PAUSED):
+        return None
+    whom = "Chargers that came late are bad" if late else "Too many chargers are bad"
+    question = f"{whom}: {reason}. Roll back, or go on with fresh evidence?"
+    return Step(Event.PAUSE if situation.lab else Event.HALT, reason, question=question)
 
 
 def _hard_rules(situation: Situation) -> Step | None:
@@ -113,7 +146,9 @@ def _while_open(situation: Situation) -> Step | Wait:
     if situation.refused is not None:
         return _ask(f"the repository refused the opening: {situation.refused}")
     if rollout.published_epoch != rollout.epoch:
-        return Wait("publication pending")
+        return Wait("waits for the repository to publish its newest opening")
+    if situation.outage:
+        return _patience(situation, "who is cut off counts as nothing, and it goes on by itself when the fleet is back")
     outcome = _wave_outcome(situation)
     return _pass_wave(situation, outcome) if isinstance(outcome, WaveOutcome) else outcome
 
@@ -135,14 +170,14 @@ def _by_baseline(situation: Situation) -> WaveOutcome | Step | Wait:
         return _patience(situation, f"{counted.decided} of {counted.planned} chargers of the wave are decided")
     if counted.bad_ppm > situation.rollout.options.baseline_ppm:
         return _ask(f"{counted.bad} of {counted.decided} decided chargers failed, more than the declared baseline")
-    return WaveOutcome.NO_CLAIM
+    return WaveOutcome.WATCHED
 
 
 def _undecided(situation: Situation, verdict: Verdict) -> WaveOutcome | Step | Wait:
     reason = verdict.reasons[0] if verdict.reasons else "undecided"
     if situation.promote_unproven and (verdict.exhausted or _tally(situation).has_decided(situation.rollout.options)):
         outcome = _by_baseline(situation)
-        return WaveOutcome.UNPROVEN if outcome is WaveOutcome.NO_CLAIM else outcome
+        return WaveOutcome.UNPROVEN if outcome is WaveOutcome.WATCHED else outcome
     if verdict.exhausted:
         return _ask(f"no data to come can decide this wave: {reason}")
     full_since_ms = situation.rollout.cap_full_since_ms if situation.cap_is_full else None
@@ -156,23 +191,45 @@ def _patience(situation: Situation, reason: str) -> Step | Wait:
     waited_ms = 0 if rollout.wait_from_ms is None else situation.now_ms - rollout.wait_from_ms
     if waited_ms > rollout.options.undecided_wait_s * 1000:
         return _ask(f"waited {waited_ms // 1000} s for this wave: {reason}")
-    return Wait(reason)
+    left_ms = rollout.options.undecided_wait_s * 1000 - waited_ms
+    return Wait(f"{reason}. A person is asked when this stands for {in_hours(left_ms)} more")
+
+
+def in_hours(duration_ms: int) -> str:
+    """A duration for people."""
+    if duration_ms < _HOUR_MS:
+        return f"{max(duration_ms, 0) // _MINUTE_MS} min"
+    return f"{duration_ms / _HOUR_MS:.1f} h"
 
 
 def _pass_wave(situation: Situation, outcome: WaveOutcome) -> Step | Wait:
     rollout = situation.rollout
     wave = situation.waves[rollout.wave - 1]
     if wave.opened_at_ms is None or situation.now_ms < wave.opened_at_ms + wave.soak_s * 1000:
-        return Wait("the wave soaks")
-    reason = f"wave {wave.number}: {outcome}"
+        opened_ms = situation.now_ms if wave.opened_at_ms is None else wave.opened_at_ms
+        left_ms = opened_ms + wave.soak_s * 1000 - situation.now_ms
+        return Wait(f"wave {wave.number} may pass ({outcome}); it soaks for {in_hours(left_ms)} more")
+    reason = f"wave {wave.number}: {outcome}{_what_numbers_allow(situation, outcome)}"
     if rollout.wave == len(situation.waves):
         counted = _tally(situation)
         if not counted.has_decided(rollout.options):
             return _patience(situation, f"{counted.decided} of {counted.planned} chargers of the wave are decided")
         return Step(Event.COMPLETE, reason, outcome=outcome)
     if not situation.next_pace.allowed:
-        return Wait("the release's pace does not allow the next wave yet")
+        return Wait(f"wave {wave.number} may pass ({outcome}); {_pace_in_words(situation)}")
     return Step(Event.ADVANCE, reason, outcome=outcome)
+
+
+def _pace_in_words(situation: Situation) -> str:
+    earliest_ms = situation.next_pace.earliest_ms
+    if earliest_ms is None:
+        return "the release's signed pace does not allow the next wave: plan smaller waves, or sign a wider pace"
+    return f"the release's signed pace allows the next wave in {in_hours(earliest_ms - situation.now_ms)}"
+
+
+def _what_numbers_allow(situation: Situation, outcome: WaveOutcome) -> str:
+    counted = _tally(situation)
+    return "" if outcome is WaveOutcome.PASSED else f" ({allowed_by(good=counted.good, bad=counted.bad)})"
 
 
 def _tally(situation: Situation) -> Tally:

@@ -44,6 +44,8 @@ def decide(
         raise Misuse("rollout.nothing_to_take_back", "no wave was ever opened; there is nothing to roll back")
     effects = transition.effects
     changed = transition.state is not rollout.state
+    # Who comes after an opening, or late to a completed rollout, is watched with fresh capital.
+    begins = Effect.PUBLISH_INSTALL in effects or (changed and transition.state is State.COMPLETED)
     decided = replace(
         rollout,
         state=transition.state,
@@ -54,6 +56,8 @@ def decide(
         epoch=next_epoch(rollout.epoch, now_ms=now_ms) if Effect.RAISE_EPOCH in effects else rollout.epoch,
         wave=_next_wave(rollout, waves) if Effect.OPEN_NEXT_WAVE in effects else rollout.wave,
         held_since_ms=_held_since(rollout, effects, now_ms=now_ms),
+        phase=rollout.phase + begins,
+        phase_since_ms=now_ms if begins else rollout.phase_since_ms,
         cap_full_since_ms=None,
         sweep_after="",
     )

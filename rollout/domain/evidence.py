@@ -9,17 +9,17 @@ Rules:
 3. Bare polls tell a block nothing.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from otacore.wire.report import HealthEvent
+from otacore.wire.report import Report
 from rollout.domain.judge.draw import Candidate
 from rollout.domain.judge.facts import MAX_AGE_MS, Arm, Block, CensorReason, Event, Member, StartOutcome
 from rollout.domain.judge.observe import censor, observe_report, observe_start, withdraw
-from rollout.domain.judge.plan import JudgePlan
+from rollout.domain.judge.plan import UNHEALTHY, JudgePlan
 from rollout.domain.records import Duty, Stage
 
-_STARTED = (Stage.KEPT, Stage.CONFIRMED, Stage.SETTLED)
+_STARTED = (Stage.KEPT, Stage.CONFIRMED, Stage.SETTLED, Stage.UNWELL)
 _FAILED_START = (Stage.REVERTED, Stage.FAILED)
 
 
@@ -52,24 +52,30 @@ def duties(block: Block, *, rollout_id: str, horizon_ms: int) -> tuple[Duty, ...
 
 
 def observe(
-    block: Block, device_id: str, plan: JudgePlan, *, now_ms: int, events: Iterable[HealthEvent], stage: Stage | None
+    block: Block, device_id: str, plan: JudgePlan, *, now_ms: int, report: Report, stage: Stage | None
 ) -> Block:
-    """The block once a signed report of this member is known. `stage`: where a treated charger stands after it."""
+    """The block once a signed report of this member is known. `stage`: where a treated charger stands after it.
+
+    Not healthy, or other bytes than were signed, is an event in both arms; in the first report of a treated charger
+    that runs the release it is a failed start.
+    """
     age_ms = _age(block, now_ms)
-    failures = [Event(event.metric, age_ms - event.ago_ms) for event in events if event.ago_ms <= age_ms]
+    failures = [Event(event.metric, age_ms - event.ago_ms) for event in report.events if event.ago_ms <= age_ms]
+    if not report.healthy:
+        failures.append(Event(UNHEALTHY, age_ms))
 
     def told(member: Member) -> Member:
-        outcome = StartOutcome.HEALTHY if member.arm is Arm.CONTROL else start_outcome(stage)
+        outcome = StartOutcome.HEALTHY if member.arm is Arm.CONTROL else start_outcome(stage, healthy=report.healthy)
         started = member if outcome is None else observe_start(member, plan, outcome, age_ms=age_ms)
         return observe_report(started, plan, age_ms=age_ms, failures=failures)
 
     return _with_member(block, device_id, told)
 
 
-def start_outcome(stage: Stage | None) -> StartOutcome | None:
-    """What a stage says of the start; None while it says nothing."""
+def start_outcome(stage: Stage | None, *, healthy: bool) -> StartOutcome | None:
+    """What a stage and the report that led to it say of the start; None while they say nothing."""
     if stage in _STARTED:
-        return StartOutcome.HEALTHY
+        return StartOutcome.HEALTHY if healthy else StartOutcome.FAILED
     return StartOutcome.FAILED if stage in _FAILED_START else None
 
 

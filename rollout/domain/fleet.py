@@ -171,6 +171,25 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """When one charger was last heard of, for a sample of the fleet."""
+
+    product: str
+    out_of_service: bool
+    holds_place: bool
+    """It may be restarting, or never came back from it."""
+    unsettled: bool
+    """It runs a release that it has not settled on: when it falls silent, that may be the release's fault."""
+    polled_at_ms: int | None
+    reported_at_ms: int | None
+
+    def last_ms(self, *, now_ms: int) -> int:
+        """Newest sign of life, 0 without any; a time from the future was written by a wrong clock and is none."""
+        times = (self.polled_at_ms or 0, self.reported_at_ms or 0)
+        return max(at_ms if at_ms <= now_ms else 0 for at_ms in times)
+
+
+@dataclass(frozen=True, slots=True)
 class EnrolToken:
     """A one-time token, stored by its hash."""
 

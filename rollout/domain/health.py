@@ -44,10 +44,12 @@ def require_judged(names: Iterable[str]) -> None:
             raise Misuse("plan.unknown_metric", f"no charger reports {name}; there are {', '.join(judged)}")
 
 
+SAFETY_TRIP = "h5"
 HARD_DETAILS = frozenset({"ground_fault", "welded_contactor", "over_temperature"})
-"""Details of `h5` that are hard: one isolates its charger and pauses the rollout, two on different sites halt it."""
+"""Details of a safety trip that are hard: one isolates its charger and pauses the rollout, two on different sites halt
+it. Which rollout: the one whose release the charger took last."""
 
 
 def hard_events(events: tuple[HealthEvent, ...]) -> tuple[HealthEvent, ...]:
     """The safety trips among them."""
-    return tuple(event for event in events if event.metric == "h5" and event.detail in HARD_DETAILS)
+    return tuple(event for event in events if event.metric == SAFETY_TRIP and event.detail in HARD_DETAILS)

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from otacore.wire.release import ReleaseKind
 from rollout.domain.fleet import Device, DeviceState, Site
+from rollout.domain.judge.plan import JudgePlan
 from rollout.domain.people import Latch
 from rollout.domain.records import Duty, Participation, Release, Rollout, Stage, State, Wave
 from rollout.domain.versions import version_order
@@ -112,9 +114,13 @@ def explain(offering: Offering, charger: Charger, *, now_ms: int) -> tuple[Check
     return tuple(Check(name, predicate(offering, charger, now_ms)) for name, predicate in PREDICATES)
 
 
-def could_ever(offering: Offering, charger: Charger, *, now_ms: int) -> bool:
-    """True when nothing lasting speaks against this release on this charger: what planning counts."""
-    return all(predicate(offering, charger, now_ms) is None for name, predicate in PREDICATES if name in LASTING)
+def lasting_refusal(offering: Offering, charger: Charger, *, now_ms: int) -> Refusal | None:
+    """The first lasting reason against this release on this charger: planning leaves it out, and says so."""
+    for predicate in _LASTING_ONES:
+        refusal = predicate(offering, charger, now_ms)
+        if refusal is not None:
+            return refusal
+    return None
 
 
 def open_wave_of(offering: Offering, charger: Charger) -> int | None:
@@ -129,6 +135,13 @@ def open_wave_of(offering: Offering, charger: Charger) -> int | None:
         named_wave=offering.named.get(charger.device.device_id),
         through=offering.rollout.wave,
     )
+
+
+def stratum_in(plan: JudgePlan, charger: Charger, kind: ReleaseKind) -> int:
+    """The charger's stratum of a rollout's plan; 0 when it belongs to none."""
+    running = None if charger.state is None else charger.state.running(kind)
+    version = "" if running is None else running.version
+    return plan.stratum_of(hardware=charger.device.hardware, site_class=charger.site.site_class, from_version=version)
 
 
 def latch_scopes(device: Device) -> tuple[str, ...]:
@@ -272,3 +285,4 @@ LASTING = frozenset(
     }
 )
 """Predicates that do not change with the rollout's course."""
+_LASTING_ONES = tuple(predicate for name, predicate in PREDICATES if name in LASTING)

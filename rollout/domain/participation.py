@@ -13,10 +13,15 @@ Rules:
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from otacore.wire.release import ReleaseKind
 from otacore.wire.report import Fact, Phase, Report, Running
 from rollout.domain.fleet import DeviceState
+from rollout.domain.health import SAFETY_TRIP
+from rollout.domain.judge.entry import Entry, asked_again, with_bad, with_start, withdrawn
+from rollout.domain.judge.facts import StartOutcome
+from rollout.domain.judge.plan import SILENCE, UNHEALTHY
 from rollout.domain.offer import RUNS_IT
 from rollout.domain.records import Cleanness, Participation, PermitRow, Stage
 
@@ -44,6 +49,14 @@ FACTS: Mapping[tuple[Stage, Fact], Stage] = {
 """Where a fact leads from each stage."""
 
 
+class StartCount(StrEnum):
+    """Counters of starts, for the caps."""
+
+    PENDING = "start_pending"
+    HEALTHY = "start_healthy"
+    FAILED = "start_failed"
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What the stage of a participation is read with, beside the report itself."""
@@ -56,6 +69,10 @@ class Reading:
     going_back: bool
     """The rollout is rolling back, or has rolled back."""
     now_ms: int
+    start_deadline_ms: int
+    judged: Mapping[str, int]
+    """Warm-up by metric: what counts as bad within the soak, from which age on."""
+    silence_ms: int
 
 
 def after_report(before: Participation, report: Report, reading: Reading) -> Participation:
@@ -69,40 +86,96 @@ def after_report(before: Participation, report: Report, reading: Reading) -> Par
     if stage in (Stage.CONFIRMED, Stage.SETTLED) and confirmed_at_ms is None:
         confirmed_at_ms = reading.now_ms
     changed = stage is not before.stage
-    return replace(
+    after = replace(
         before,
         stage=stage,
         reason=reason,
         confirmed_at_ms=confirmed_at_ms,
         changed_at_ms=reading.now_ms if changed else before.changed_at_ms,
     )
+    return replace(after, entry=entry_after_report(before, after, report, reading))
 
 
 def after_start_deadline(
-    before: Participation, state: DeviceState | None, permit: PermitRow | None, *, now_ms: int
+    before: Participation, state: DeviceState | None, permit: PermitRow | None, *, now_ms: int, excused: bool = False
 ) -> Participation:
     """The start deadline has come: not back and healthy on the release means that the start failed.
 
+    `excused`: so many others are not heard of either.
+
     Only a report made after the request tells where the charger went; one that was under way meanwhile tells nothing.
     """
+    entry = None if before.entry is None else with_start(before.entry, StartOutcome.FAILED, excused=excused)
     if before.stage not in (Stage.PERMITTED, Stage.ARMED):
-        return before
+        return replace(before, entry=entry)
     told = state is not None and permit is not None and state.counter > permit.request_counter
+    over = replace(before, entry=entry, changed_at_ms=now_ms)
     if told and state is not None and _is_elsewhere(before, state):
-        return replace(before, stage=Stage.REVERTED, reason="not running it at the deadline", changed_at_ms=now_ms)
-    return replace(before, stage=Stage.SILENT, reason="silent at the start deadline", changed_at_ms=now_ms)
+        return replace(over, stage=Stage.REVERTED, reason="not running it at the deadline")
+    return replace(over, stage=Stage.SILENT, reason="silent at the start deadline")
+
+
+def heard_since_soak(before: Participation, state: DeviceState | None, *, soak_ms: int) -> bool:
+    """Did it report after the end of its soak; or does its stage say already what became of it."""
+    heard = state is not None and state.received_at_ms >= before.permitted_at_ms + soak_ms
+    return heard or before.stage not in (Stage.KEPT, Stage.CONFIRMED)
 
 
 def after_soak_deadline(
     before: Participation, state: DeviceState | None, *, soak_ms: int, now_ms: int
 ) -> Participation:
-    """The soak is over, and time enough for a report after it has passed."""
+    """The soak is over, and time enough for a report after it has passed. Not called while the fleet is cut off."""
     if before.stage not in (Stage.KEPT, Stage.CONFIRMED):
         return before
-    heard = state is not None and state.received_at_ms >= before.permitted_at_ms + soak_ms
-    if heard:
-        return replace(before, stage=Stage.UNWELL, reason="not healthy at the end of its soak", changed_at_ms=now_ms)
-    return replace(before, stage=Stage.SILENT, reason="silent at the end of its soak", changed_at_ms=now_ms)
+    if heard_since_soak(before, state, soak_ms=soak_ms):
+        over = replace(before, stage=Stage.UNWELL, reason="not healthy at the end of its soak", changed_at_ms=now_ms)
+        return _with_bad(over, UNHEALTHY)
+    over = replace(before, stage=Stage.SILENT, reason="silent at the end of its soak", changed_at_ms=now_ms)
+    return _with_bad(over, SILENCE)
+
+
+def entry_after_report(before: Participation, after: Participation, report: Report, reading: Reading) -> Entry | None:
+    """How the streams over everybody count the charger once `report` is known."""
+    entry = after.entry
+    if entry is None or after.permitted_at_ms == 0:
+        return entry
+    if after.stage is Stage.WITHDRAWN:
+        return withdrawn(entry)
+    if entry.withdrawn:
+        entry = asked_again(entry)  # it was shown never to have activated, and now it tells that it did
+    age_ms = reading.now_ms - after.permitted_at_ms
+    outcome = _start_outcome(before, after, report)
+    if outcome is not None:
+        # Back after the deadline is too late, whether or not a tick has come in between.
+        entry = with_start(entry, outcome if age_ms <= reading.start_deadline_ms else StartOutcome.FAILED)
+    if entry.start is not StartOutcome.HEALTHY or age_ms > reading.soak_ms + reading.silence_ms:
+        return entry
+    return with_bad(entry, tuple(_bad_metrics(before, after, report, reading)))
+
+
+def _start_outcome(before: Participation, after: Participation, report: Report) -> StartOutcome | None:
+    if after.stage in _RUNNING_IT:
+        return StartOutcome.HEALTHY if report.healthy else StartOutcome.FAILED
+    failed = after.stage in (Stage.REVERTED, Stage.FAILED) and before.stage in (*_BEFORE_BOOT, Stage.WITHDRAWN)
+    return StartOutcome.FAILED if failed else None
+
+
+def _bad_metrics(before: Participation, after: Participation, report: Report, reading: Reading) -> Iterator[str]:
+    age_ms = reading.now_ms - after.permitted_at_ms
+    for event in report.events:
+        warm_up_ms = reading.judged.get(event.metric)
+        if warm_up_ms is not None and warm_up_ms <= age_ms - event.ago_ms <= reading.soak_ms:
+            yield event.metric
+    if reading.in_order and after.stage in _RUNNING_IT and not report.healthy:
+        yield UNHEALTHY
+    if after.stage is Stage.REVERTED and before.stage is not Stage.REVERTED and not reading.going_back:
+        yield UNHEALTHY
+
+
+def _with_bad(after: Participation, metric: str) -> Participation:
+    entry = after.entry
+    started = entry is not None and entry.start is StartOutcome.HEALTHY
+    return replace(after, entry=with_bad(entry, (metric,))) if entry is not None and started else after
 
 
 def counter_moves(before: Participation | None, after: Participation) -> Iterator[tuple[int, str, int]]:
@@ -112,10 +185,27 @@ def counter_moves(before: Participation | None, after: Participation) -> Iterato
     return ((wave, name, delta) for (wave, name), delta in moves.items() if delta)
 
 
+def in_stratum(name: str, stratum: int) -> str:
+    """Name of a counter within a stratum of the plan; of everybody for 0."""
+    return f"{name}.{stratum}" if stratum else name
+
+
+def has_failed(entry: Entry) -> bool:
+    """What keeps a slot of the start cap for good: no healthy start, or none that lasted."""
+    return entry.start is StartOutcome.FAILED or SILENCE in entry.bad or UNHEALTHY in entry.bad
+
+
 def _counted(participation: Participation) -> Iterator[tuple[int, str]]:
-    yield participation.wave, participation.stage.value
-    if participation.stage not in (Stage.WITHDRAWN, Stage.FAILED):
-        yield participation.wave, participation.cleanness.value
+    entry = participation.entry
+    tripped = entry is not None and SAFETY_TRIP in entry.bad
+    stage = Stage.UNWELL if tripped and participation.stage is Stage.SETTLED else participation.stage
+    yield participation.wave, stage.value  # a charger on which a protective device tripped is no success
+    if entry is None or entry.withdrawn:
+        return
+    start = StartCount.FAILED if has_failed(entry) else StartCount.HEALTHY if entry.start else StartCount.PENDING
+    for stratum in sorted({0, entry.stratum}):
+        yield participation.wave, in_stratum(start.value, stratum)
+        yield participation.wave, in_stratum(participation.cleanness.value, stratum)
 
 
 def _after_fact(before: Participation, report: Report, reading: Reading) -> tuple[Stage, str]:

@@ -9,17 +9,15 @@ Rules:
 3. The caps count every charger that got an install permit, judged or not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from otacore.wire.permit import PERMIT_TTL_S, Permit, PermitRequest, Purpose
 from rollout.domain.judge.cap import CapAnswer, may_grant, may_soak
 from rollout.domain.judge.plan import JudgePlan
-from rollout.domain.records import Cleanness, PermitRow, PermitStatus, Rollout, Stage
-
-_ACTIVATED = (Stage.KEPT, Stage.CONFIRMED, Stage.SETTLED, Stage.UNWELL)
-_FAILED_STARTS = (Stage.REVERTED, Stage.SILENT)
+from rollout.domain.participation import StartCount, in_stratum
+from rollout.domain.records import Before, Cleanness, PermitRow, PermitStatus, Rollout, State, Wave
 
 
 class PermitRefusal(StrEnum):
@@ -35,6 +33,10 @@ class PermitRefusal(StrEnum):
     STOPPED_HERE = "stopped_locally"
     NOT_CALLED_BACK = "not_called_back"
     CLONE = "quarantined_as_clone"
+    NOT_WATCHED = "not_watched"
+    """Judge, guard and caps were not read within ten minutes: nothing is given until they are."""
+    OUTAGE = "outage"
+    """More of the fleet is not heard of than usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +51,75 @@ class Exposure:
     bad: int
 
 
-def exposure(counters: Mapping[tuple[int, str], int]) -> Exposure:
-    """Add the counters of a rollout up over its waves."""
+def exposure(counters: Mapping[tuple[int, str], int], *, stratum: int = 0) -> Exposure:
+    """Add the counters of a rollout up over its waves; of one stratum of its plan, or of everybody (0)."""
 
-    def total(*names: str) -> int:
+    def total(*words: str) -> int:
+        names = {in_stratum(str(word), stratum) for word in words}
         return sum(count for (_, name), count in counters.items() if name in names)
 
     return Exposure(
-        in_flight=total(Stage.PERMITTED, Stage.ARMED),
-        failed=total(*_FAILED_STARTS),
-        healthy=total(*_ACTIVATED),
+        in_flight=total(StartCount.PENDING),
+        failed=total(StartCount.FAILED),
+        healthy=total(StartCount.HEALTHY),
         not_yet_clean=total(Cleanness.PENDING, Cleanness.BAD),
         clean=total(Cleanness.CLEAN),
         bad=total(Cleanness.BAD),
     )
 
 
-def may_expose(plan: JudgePlan, exposed: Exposure) -> CapAnswer:
-    """May one charger more be activated: the start cap first, then the soak cap."""
-    start = may_grant(plan.cap, in_flight=exposed.in_flight, failed=exposed.failed, healthy=exposed.healthy)
-    if not start.allowed:
+def before_of(exposed: Exposure, *, part: int = 0) -> Before:
+    """How the rollout stands, to be kept with its newest wave."""
+    return Before(part, exposed.healthy, exposed.failed, exposed.clean, exposed.bad)
+
+
+def begins_anew(rollout: Rollout, waves: Sequence[Wave], *, part: int) -> bool:
+    """Do the caps begin small again now: the tail of the last wave comes, or chargers of a completed rollout.
+
+    `part`: horizons since the newest opening.
+    """
+    if rollout.wave == 0 or rollout.wave < len(waves):
+        return False
+    before = waves[rollout.wave - 1].before
+    if before is None or part <= before.part:
+        return False
+    return rollout.state is State.COMPLETED or (rollout.state is State.RUNNING and before.part == 0)
+
+
+def may_expose(plan: JudgePlan, exposed: Exposure, wave: Wave | None) -> CapAnswer:
+    """May one charger more be activated: the start cap first, then the soak cap, both counted from the wave's opening.
+
+    Whatever is in flight counts, of whichever wave. `wave`: the newest open one; None counts the rollout as one wave,
+    as the caps of a stratum do, which begins small once.
+    """
+    before = Before() if wave is None or wave.before is None else wave.before
+    start = may_grant(
+        plan.cap,
+        in_flight=exposed.in_flight,
+        failed=max(exposed.failed - before.failed, 0),
+        healthy=max(exposed.healthy - before.healthy, 0),
+        healthy_before=before.healthy,
+    )
+    if not start.allowed or plan.soak_cap is None:
         return start
-    return may_soak(plan.soak_cap, not_yet_clean=exposed.not_yet_clean, clean=exposed.clean, bad=exposed.bad)
+    return may_soak(
+        plan.soak_cap,
+        not_yet_clean=max(exposed.not_yet_clean - before.bad, 0),
+        clean=max(exposed.clean - before.clean, 0),
+        bad=max(exposed.bad - before.bad, 0),
+        clean_before=before.clean,
+        wave_chargers=0 if wave is None else wave.planned,
+    )
+
+
+def may_expose_in(
+    plan: JudgePlan, counters: Mapping[tuple[int, str], int], *, wave: Wave | None, stratum: int
+) -> CapAnswer:
+    """The caps of everybody, then those of the charger's stratum."""
+    answer = may_expose(plan, exposure(counters), wave)
+    if not answer.allowed or stratum == 0:
+        return answer
+    return may_expose(plan, exposure(counters, stratum=stratum), None)
 
 
 def may_repeat(row: PermitRow, request: PermitRequest, rollout: Rollout, *, now_ms: int) -> bool:

@@ -7,10 +7,12 @@ and heard of within one poll" is only known from there.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rollout.domain.fleet import DeviceState
+from rollout.domain.fleet import Device, DeviceState
+from rollout.domain.judge.facts import StartOutcome
 from rollout.domain.judge.plan import JudgePlan
-from rollout.domain.offer import PREDICATES, Charger, Offering, open_wave_of
-from rollout.domain.records import Duty, Participation, Place, Stage
+from rollout.domain.offer import IN_FLIGHT, PREDICATES, Charger, Offering, open_wave_of
+from rollout.domain.records import Duty, Participation, Place, Stage, Wave
+from rollout.domain.wave import selects
 
 REPORTS_PER_SILENCE = 4
 """So often a member of a block is asked for a report before its silence deadline."""
@@ -39,14 +41,37 @@ class Membership:
     """Age from which a control's report tells that it is there after a restart's time."""
 
 
-def may_serve(offering: Offering, charger: Charger, presence: Presence | None, *, now_ms: int, poll_ms: int) -> bool:
-    """May this charger be drawn as a control now: it could get the release itself, and its wave is not open."""
+def may_serve(
+    offering: Offering, charger: Charger, presence: Presence | None, *, wave: Wave, now_ms: int, poll_ms: int
+) -> bool:
+    """May this charger be drawn as a control of a treated charger of `wave`: it could have been that one.
+
+    It fits the rollout's and the wave's selector alike, else two kinds of chargers would be compared. Its own wave may
+    be open, for it is not offered the release while it serves; but then it serves once only, or it would never get it.
+    """
     here = presence is not None and now_ms - presence.at_ms <= poll_ms and presence.idle and presence.window_open
-    if not here or charger.state is None or not charger.state.healthy or open_wave_of(offering, charger) is not None:
+    if not here or charger.state is None or not charger.state.healthy:
+        return False
+    rollout_id = offering.rollout.rollout_id
+    if any(work.participation.rollout_id == rollout_id for work in charger.work):
+        return False
+    served = charger.duty is not None and charger.duty.rollout_id == rollout_id
+    if (served and open_wave_of(offering, charger) is not None) or not selects(
+        wave.selector, charger.device, charger.site
+    ):
         return False
     return all(
         predicate(offering, charger, now_ms) is None for name, predicate in PREDICATES if name != "inside the opening"
     )
+
+
+def may_refer(
+    device: Device, parts: Sequence[Participation], presence: Presence | None, now_ms: int, *, poll_ms: int
+) -> bool:
+    """May this charger be a reference of a start: just heard of, in service, and not restarting for a release."""
+    heard = presence is not None and 0 <= now_ms - presence.at_ms <= poll_ms
+    flying = any(part.stage in IN_FLIGHT for part in parts)
+    return heard and not flying and not device.out_of_service and device.quarantine is None
 
 
 def membership_of(duty: Duty, plan: JudgePlan) -> Membership:
@@ -80,8 +105,14 @@ def wants_report(
 
 
 def soaks_until_ms(participation: Participation, *, soak_ms: int) -> int | None:
-    """When the soak of a charger that is not settled yet ends; None when it is in no soak."""
-    return participation.permitted_at_ms + soak_ms if participation.stage in _SOAKING else None
+    """When the soak of a charger that is not settled yet ends; None when it is in no soak.
+
+    One that had started and fell silent is asked too: it may have been cut off, and runs the release well.
+    """
+    entry = participation.entry
+    fell_silent = participation.stage is Stage.SILENT and entry is not None and entry.start is StartOutcome.HEALTHY
+    waits = fell_silent or participation.stage in _SOAKING
+    return participation.permitted_at_ms + soak_ms if waits else None
 
 
 def _block_waits(one: Membership, heard_ms: int, *, now_ms: int) -> bool:

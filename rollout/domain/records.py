@@ -21,6 +21,7 @@ from otacore.wire.campaign import CampaignOrder
 from otacore.wire.permit import Purpose
 from otacore.wire.release import PaceStep, ReleaseKind
 from rollout.domain.fleet import MAX_LABELS, MAX_WINDOWS, Window
+from rollout.domain.judge.entry import Entry
 
 MAX_SELECTED_SITES = 10_000
 MAX_WAVES = 64
@@ -152,6 +153,28 @@ class Rollout:
     """Hard events up to here were weighed by the two persons who resumed it."""
     sweep_after: str = ""
     """Where the next look at unfinished chargers of a rollback begins."""
+    phase: int = 0
+    """Rises with every opening that is published, and when the last wave is over: the streams over everybody stake anew
+    there (`judge/groups.py`)."""
+    phase_since_ms: int = 0
+    watched_from: int = 0
+    """Entries of earlier phases were weighed by the persons who resumed it after a halt; they count no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """How the rollout stood when a wave was opened: the caps count for each wave anew.
+
+    Anew also when the last wave has stood for a horizon, for then come those that served as controls, and once it is
+    completed with every further horizon, for who comes late.
+    """
+
+    part: int = 0
+    """Horizons since the newest opening, when this was taken."""
+    healthy: int = 0
+    failed: int = 0
+    clean: int = 0
+    bad: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +196,9 @@ class Wave:
     """When its opening first stood published."""
     passed_at_ms: int | None = None
     outcome: str | None = None
-    """`passed`, `no_claim` or `promoted`."""
+    """`passed`, `watched` or `unproven`."""
+    before: Before | None = None
+    """None until it is opened."""
 
     def __post_init__(self) -> None:
         checks.integer("number", self.number, 1, MAX_WAVES)
@@ -249,6 +274,8 @@ class Participation:
     confirmed_at_ms: int | None = None
     cleanness: Cleanness = Cleanness.PENDING
     reason: str = ""
+    entry: Entry | None = None
+    """How the streams over everybody count it; None when it never got a permit."""
 
 
 class PermitStatus(StrEnum):
@@ -309,8 +336,10 @@ class Duty:
 class DueKind(StrEnum):
     """What is looked at when a deadline comes."""
 
+    REFERENCES = "references"
+    """Its references have had time to be heard of."""
     START = "start"
-    """Not back and healthy: the start failed."""
+    """Not back and healthy: the start failed. Its references are looked at for the last time."""
     CLEAN = "clean"
     """Clean for long enough: counts for the soak cap."""
     SOAK = "soak"
@@ -364,3 +393,31 @@ class StoredVerdict:
     """`judge.verdict.Verdict` as canonical JSON."""
     blocks: tuple[str, ...]
     """The judge's blocks as they were, canonical JSON each."""
+    groups: tuple[str, ...] = ()
+    """The groups of everybody as they were, canonical JSON each."""
+
+
+LEASE_MS = 10 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The last successful reading of judge, guard and caps: a permit to install needs one that is not older than this.
+
+    The tick writes it. When nothing can be read, or nobody ticks, it runs out, and the gate is closed.
+    """
+
+    rollout_id: str
+    read_at_ms: int
+    standing: str = ""
+    """Why the rollout stands where it stands, and what would move it."""
+    outage_since_ms: int | None = None
+    """Since then more of the fleet is not heard of than usual: permits wait, and silence is excused."""
+    failures: int = 0
+    """Readings in a row that failed since."""
+    error: str = ""
+    """Why the newest reading failed; it names the row."""
+
+    def holds(self, *, now_ms: int) -> bool:
+        """Whether it lets permits be given; a time from the future was written by a wrong clock and says nothing."""
+        return self.read_at_ms <= now_ms <= self.read_at_ms + LEASE_MS

@@ -11,13 +11,21 @@ Rules:
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from otacore.cohort import position
 from rollout.domain.fleet import Device, Site
 from rollout.domain.records import Release, Rollout, Selector, Wave
 
 
-def selects(selector: Selector, device: Device, site: Site) -> bool:
+class Labelled(Protocol):
+    """Whatever stands for a charger and has its labels."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+
+def selects(selector: Selector, device: Labelled, site: Site) -> bool:
     """True when the selector means this charger. Windows are another question: they say when, not who."""
     labels = {*device.labels, *site.labels}
     return (

@@ -14,6 +14,7 @@ from rollout.domain.fleet import Device, EnrolToken, Quarantine
 from rollout.domain.judge.facts import CensorReason
 from rollout.domain.people import Latch, Role
 from rollout.domain.records import State
+from rollout.service.absence import note_service
 from rollout.service.acts import Act, Acted, Desk, Rule, never
 from rollout.service.blocks import censor_everywhere
 from rollout.service.poll import token_hash
@@ -38,6 +39,8 @@ class IssuedToken:
 
 def _out_of_service(tx: Transaction, act: Act, desk: Desk) -> Acted:
     device = require_device(tx, act.subject)
+    if not device.out_of_service:
+        note_service(tx, device, gone=True)
     tx.put_device(replace(device, out_of_service=True))
     tx.drop_place(device.device_id)
     censor_everywhere(tx, device.device_id, CensorReason.OUT_OF_SERVICE, now_ms=desk.now_ms)
@@ -57,7 +60,11 @@ def _who_is_out(tx: Transaction, act: Act) -> str:
 
 
 def _back_in_service(tx: Transaction, act: Act, _desk: Desk) -> Acted:
-    tx.put_device(replace(require_device(tx, act.subject), out_of_service=False))
+    device = require_device(tx, act.subject)
+    back = replace(device, out_of_service=False)
+    tx.put_device(back)
+    if device.out_of_service:
+        note_service(tx, back, gone=False)
     return Acted(act.action, act.subject)
 
 

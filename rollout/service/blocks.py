@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from otacore.wire.report import HealthEvent
+from otacore.wire.report import Report
 from rollout.domain.evidence import censored, duties, enter, observe, withdrawn
 from rollout.domain.judge.draw import Candidate
 from rollout.domain.judge.facts import Block, CensorReason
@@ -25,22 +25,29 @@ def enter_block(
     before: Participation | None,
     now_ms: int,
 ) -> int | None:
-    """Enter the block of a charger that was pre-drawn to be judged in its wave; its number, None without one."""
+    """Enter the block of a charger that was pre-drawn to be judged in its wave; its number, None without one.
+
+    Drawn once: a charger that asks again after its block was withdrawn enters it again, with those of its controls
+    that may still serve. So asking often neither makes facts nor chooses controls.
+    """
     rollout, device = offering.rollout, charger.device
-    if before is not None and before.block is not None:
-        known = tx.block(rollout.rollout_id, before.block)
-        if known is not None and not known.withdrawn:
-            return before.block  # too late to withdraw: a verdict may have read it
+    known = None if before is None or before.block is None else tx.block(rollout.rollout_id, before.block)
+    if known is not None and not known.withdrawn:
+        return known.number  # too late to withdraw: a verdict may have read it
     planned = tx.planned_charger(rollout.rollout_id, device.device_id)
     if planned is None or not planned.is_judged or planned.wave != open_wave_of(offering, charger):
         return None
-    number = tx.block_count(rollout.rollout_id) + 1
+    number = tx.block_count(rollout.rollout_id) + 1 if known is None else known.number
+    if known is None:
+        controls = draw.draw(tx, offering, charger, plan, block_number=number, now_ms=now_ms)
+    else:
+        controls = draw.still_fit(tx, offering, charger, known, now_ms=now_ms)
     block = enter(
         number=number,
         wave=planned.wave,
         stratum=stratum(device, charger.site),
         treated=Candidate(device.device_id, device.site_id),
-        controls=draw.draw(tx, offering, charger, plan, block_number=number, now_ms=now_ms),
+        controls=controls,
         now_ms=now_ms,
     )
     tx.put_block(rollout.rollout_id, block)
@@ -65,10 +72,9 @@ def withdraw_block(tx: Transaction, participation: Participation, *, now_ms: int
             tx.drop_duty(control.device_id)
 
 
-def tell_blocks(
-    tx: Transaction, device_id: str, events: Sequence[HealthEvent], told: Sequence[Participation], *, now_ms: int
-) -> None:
+def tell_blocks(tx: Transaction, report: Report, told: Sequence[Participation], *, now_ms: int) -> None:
     """Tell every block that this charger is a member of what its signed report says."""
+    device_id = report.device_id
     stages = {(one.rollout_id, one.block): one.stage for one in told if one.block is not None}
     duty = tx.duty(device_id)
     if duty is not None:
@@ -77,7 +83,7 @@ def tell_blocks(
         block = tx.block(rollout_id, number)
         if block is None or block.withdrawn:
             continue
-        after = observe(block, device_id, plan_of(tx, rollout_id), now_ms=now_ms, events=events, stage=stage)
+        after = observe(block, device_id, plan_of(tx, rollout_id), report=report, stage=stage, now_ms=now_ms)
         _put_if_changed(tx, rollout_id, block, after)
 
 

@@ -12,28 +12,29 @@ Rules:
 3. A rollout that raises, whatever it is, does not stop the others; a publication that fails does not stop the judge.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
 
 from otacore.clock import Clock
-from otacore.errors import OtaError, Unavailable
+from otacore.errors import Conflict, OtaError, Unavailable
 from otacore.wire.permit import Purpose
 from rollout.domain.audit import CONTROLLER
-from rollout.domain.controller import JUDGED, Situation, Step, Wait, next_step
-from rollout.domain.judge.facts import Block, Watermark
+from rollout.domain.controller import JUDGED, Situation, Step, Wait, next_step, unreadable
+from rollout.domain.judge.groups import part_of_phase
 from rollout.domain.judge.plan import JudgePlan
-from rollout.domain.judge.verdict import judge
 from rollout.domain.machine import Event
+from rollout.domain.outage import known_since_ms
 from rollout.domain.pace import may_open
-from rollout.domain.permit import exposure, may_expose
-from rollout.domain.records import Rollout, State
+from rollout.domain.permit import before_of, begins_anew, exposure, may_expose
+from rollout.domain.records import Lease, Rollout, State, Wave
 from rollout.service.deadlines import take_deadlines
 from rollout.service.decisions import Verdicted, carry_out
 from rollout.service.journal import record_act
 from rollout.service.ports import CampaignPublisher, Catalogue, Store, Transaction
 from rollout.service.publishing import Publishing, next_pace_step, refusal_of
+from rollout.service.readings import failed, next_outage, panel_of, read_verdict, renewed
 from rollout.service.snapshot import release_of, require_rollout
 from rollout.service.sweep import sweep
 from rollout.service.transact import committed
@@ -43,6 +44,10 @@ OVER = (State.ROLLED_BACK, State.COMPLETED)
 """Ticked too, for what comes late; after the others, so that no number of old rollouts keeps a running one waiting."""
 STOPPING = (Event.PAUSE, Event.HALT, Event.ROLL_BACK)
 MAX_ROLLOUTS = 1000
+POLLS_OF_SILENCE = 3
+"""A charger that was not heard of for so many polls is missing (one may be lost, and the tick comes when it comes)."""
+LEAST_SILENCE_MS = 30_000
+"""Nobody is missing sooner, however often chargers poll: signs of life are written behind, later on a busy machine."""
 JUDGINGS_PER_DEADLINE = 60
 """The judge is read at most so often within a start deadline: 30 min gives every 30 s."""
 
@@ -59,17 +64,30 @@ class Ticked:
 
 
 @dataclass(frozen=True, slots=True)
+class _Reading:
+    """A successful reading of judge, guard and caps."""
+
+    verdicted: Verdicted
+    lease: Lease | None
+    """As it stood before."""
+    outage_since_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Seen:
     """A situation and what it was read from."""
 
     situation: Situation
-    verdicted: Verdicted | None
+    reading: _Reading | None
 
 
 class ControllerService:
     """The controller's tick."""
 
-    def __init__(self, *, store: Store, clock: Clock, publisher: CampaignPublisher, catalogue: Catalogue) -> None:
+    def __init__(
+        self, *, store: Store, clock: Clock, publisher: CampaignPublisher, catalogue: Catalogue, poll_after_s: int
+    ) -> None:
+        self._poll_ms = max(POLLS_OF_SILENCE * poll_after_s * 1000, LEAST_SILENCE_MS)
         self._store = store
         self._clock = clock
         self._catalogue = catalogue
@@ -91,16 +109,61 @@ class ControllerService:
         """Do what is missing for one rollout; answers in words. Raises: OtaError of any kind."""
         self._publishing.publish_if_possible(rollout_id)
         now_ms = self._clock.now_ms()
-        self._look_after_chargers(rollout_id, now_ms)
-        with self._store.reading() as tx:
-            seen = self._look(tx, require_rollout(tx, rollout_id), now_ms)
+        try:
+            self._look_after_chargers(rollout_id, now_ms)
+            with self._store.reading() as tx:
+                # The time is read after the snapshot: who polled since an older one would be heard of in its future.
+                seen = self._look(tx, require_rollout(tx, rollout_id), self._clock.now_ms())
+        except AssertionError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the gate must close over it
+            return self._fail_closed(rollout_id, error, now_ms)
         step = next_step(seen.situation)
         if isinstance(step, Wait):
             self._note_cap(seen.situation)
+            self._note_part(seen.situation)
+            self._renew(seen, step.reason)
             return step.reason
         committed(self._store, lambda tx: _take(tx, seen, step))
         self._publishing.publish_if_possible(rollout_id)
         return f"{step.event}: {step.reason}"
+
+    def _fail_closed(self, rollout_id: str, error: Exception, now_ms: int) -> str:
+        """Count the reading that failed; after three a person is asked. Raises: `error`, when nothing is to be done."""
+
+        def note(tx: Transaction) -> Step | None:
+            rollout = require_rollout(tx, rollout_id)
+            lease = failed(tx.lease(rollout_id), rollout_id, error)
+            tx.put_lease(lease)
+            step = unreadable(rollout, lease.failures, lease.error)
+            if step is not None:
+                _record(
+                    tx, rollout, carry_out(tx, rollout, step.event, now_ms=now_ms, question=step.question), step, now_ms
+                )
+            return step
+
+        if isinstance(error, Unavailable | Conflict):
+            raise error  # nothing is wrong with the facts; the lease runs out by itself when this goes on
+        step = committed(self._store, note)
+        if step is None:
+            raise error
+        return f"{step.event}: {step.reason}"
+
+    def _renew(self, seen: _Seen, standing: str) -> None:
+        if seen.reading is None:
+            return
+        rollout, now_ms = seen.situation.rollout, seen.situation.now_ms
+        if seen.reading.outage_since_ms is not None:
+            standing = f"permits wait: more of the fleet than usual is not heard of; {standing}"
+        lease = renewed(
+            seen.reading.lease,
+            rollout,
+            standing=standing,
+            outage_since_ms=seen.reading.outage_since_ms,
+            now_ms=now_ms,
+        )
+        if lease is not None:
+            committed(self._store, lambda tx: tx.put_lease(lease))
 
     def _look_after_chargers(self, rollout_id: str, now_ms: int) -> None:
         """Writes only when there is something to write: most ticks of most rollouts find nothing."""
@@ -127,24 +190,33 @@ class ControllerService:
         release, waves = release_of(tx, rollout), tx.waves(rollout.rollout_id)
         plan = tx.judge_plan(rollout.rollout_id)
         counters = tx.counters(rollout.rollout_id)
-        verdicted = None
+        reading = None
         if plan is not None and rollout.wave > 0 and rollout.state in JUDGED and self._is_time(rollout, plan, now_ms):
-            verdicted = _judged(plan, tx.blocks(rollout.rollout_id), rollout.wave, now_ms)
+            reading = self._read(tx, rollout, plan, now_ms)
         situation = Situation(
             rollout=rollout,
             release=release,
             waves=waves,
             counters=counters,
-            verdict=None if verdicted is None else verdicted.verdict,
+            verdict=None if reading is None else reading.verdicted.verdict,
             hard_events=tx.hard_events(rollout.rollout_id),
-            cap_is_full=plan is not None and not may_expose(plan, exposure(counters)).allowed,
+            cap_is_full=_cap_is_full(plan, counters, rollout, waves),
             start_deadline_ms=0 if plan is None else plan.start.deadline_ms,
+            horizon_ms=0 if plan is None else plan.horizon_ms,
             promote_unproven=plan is not None and plan.promote_unproven_after_soak,
+            lab=plan is not None and plan.lab,
             next_pace=may_open(rollout, release.pace, next_pace_step(tx, rollout, release), now_ms=now_ms),
+            outage=_is_outage(tx.lease(rollout.rollout_id) if reading is None else reading),
             refused=refusal_of(tx.outbox(rollout.rollout_id)),
             now_ms=now_ms,
         )
-        return _Seen(situation, verdicted)
+        return _Seen(situation, reading)
+
+    def _read(self, tx: Transaction, rollout: Rollout, plan: JudgePlan, now_ms: int) -> _Reading:
+        verdicted, lease = read_verdict(tx, rollout, plan, now_ms=now_ms), tx.lease(rollout.rollout_id)
+        since_ms = known_since_ms(None if lease is None else lease.outage_since_ms, now_ms=now_ms)
+        panel = panel_of(tx, rollout, poll_ms=self._poll_ms, since_ms=since_ms, now_ms=now_ms)
+        return _Reading(verdicted, lease, next_outage(lease, panel, now_ms=now_ms))
 
     def _is_time(self, rollout: Rollout, plan: JudgePlan, now_ms: int) -> bool:
         last_ms = self._judged_at_ms.get(rollout.rollout_id)
@@ -162,6 +234,15 @@ class ControllerService:
         after = replace(rollout, cap_full_since_ms=since_ms, revision=rollout.revision + 1)
         committed(self._store, lambda tx: _put_unless_decided(tx, after))
 
+    def _note_part(self, situation: Situation) -> None:
+        rollout, waves, now_ms = situation.rollout, situation.waves, situation.now_ms
+        if situation.horizon_ms == 0:
+            return
+        part = part_of_phase(0, since_ms=rollout.phase_since_ms, now_ms=now_ms, horizon_ms=situation.horizon_ms)
+        if begins_anew(rollout, waves, part=part):
+            before = before_of(exposure(situation.counters), part=part)
+            committed(self._store, lambda tx: tx.put_wave(replace(waves[rollout.wave - 1], before=before)))
+
     def _closed(self, product: str) -> frozenset[str]:
         try:
             facts = self._catalogue.facts(product)
@@ -170,8 +251,16 @@ class ControllerService:
         return facts.stopped | facts.revoked
 
 
-def _judged(plan: JudgePlan, blocks: Sequence[Block], wave: int, now_ms: int) -> Verdicted:
-    return Verdicted(judge(plan, blocks, wave=wave, watermark=Watermark(now_ms)), tuple(blocks))
+def _is_outage(told: Lease | _Reading | None) -> bool:
+    return told is not None and told.outage_since_ms is not None
+
+
+def _cap_is_full(
+    plan: JudgePlan | None, counters: Mapping[tuple[int, str], int], rollout: Rollout, waves: Sequence[Wave]
+) -> bool:
+    if plan is None or rollout.wave == 0:
+        return False
+    return not may_expose(plan, exposure(counters), waves[rollout.wave - 1]).allowed
 
 
 def _take(tx: Transaction, seen: _Seen, step: Step) -> None:
@@ -179,7 +268,9 @@ def _take(tx: Transaction, seen: _Seen, step: Step) -> None:
     rollout = require_rollout(tx, before.rollout_id)
     if rollout.revision != before.revision:
         return  # somebody decided meanwhile; the next tick looks again
-    decisive = seen.verdicted if step.outcome is not None or step.event is Event.ROLL_BACK else None
+    reading = seen.reading
+    decided = step.outcome is not None or step.event in (Event.ROLL_BACK, Event.HALT)
+    decisive = reading.verdicted if reading is not None and decided else None
     after = carry_out(
         tx,
         rollout,
@@ -189,6 +280,12 @@ def _take(tx: Transaction, seen: _Seen, step: Step) -> None:
         outcome=step.outcome,
         verdict=decisive,
     )
+    if reading is not None:
+        tx.put_lease(Lease(rollout.rollout_id, seen.situation.now_ms, step.reason, reading.outage_since_ms))
+    _record(tx, rollout, after, step, seen.situation.now_ms)
+
+
+def _record(tx: Transaction, rollout: Rollout, after: Rollout, step: Step, now_ms: int) -> None:
     detail: dict[str, object] = {
         "epoch": after.epoch,
         "reason": step.reason,
@@ -204,7 +301,7 @@ def _take(tx: Transaction, seen: _Seen, step: Step) -> None:
         action=step.event.value,
         subject=rollout.rollout_id,
         detail=detail,
-        now_ms=seen.situation.now_ms,
+        now_ms=now_ms,
     )
 
 

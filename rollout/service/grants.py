@@ -3,13 +3,16 @@
 from dataclasses import dataclass, replace
 
 from otacore.wire.permit import PermitRequest, Purpose
+from rollout.domain.due import first_due
 from rollout.domain.fleet import Device
+from rollout.domain.judge.entry import withdrawn
 from rollout.domain.judge.plan import JudgePlan
 from rollout.domain.offer import Charger, Offering, open_wave_of
 from rollout.domain.place import may_go
-from rollout.domain.records import DueKind, DueRow, Participation, PermitRow, PermitStatus, Place, Rollout, Stage
+from rollout.domain.records import Participation, PermitRow, PermitStatus, Place, Rollout, Stage
 from rollout.service.blocks import enter_block, withdraw_block
 from rollout.service.draws import ControlDraw
+from rollout.service.entries import make_entry
 from rollout.service.participations import put_participation
 from rollout.service.ports import RepositoryFacts, Transaction
 from rollout.service.snapshot import mates_of
@@ -36,7 +39,8 @@ def settle_earlier(tx: Transaction, asked: Asked) -> bool:
         tx.put_permit(replace(permit, status=PermitStatus.DONE))
     before = tx.participation(request.rollout_id, request.device_id)
     if request.purpose is Purpose.INSTALL and before is not None and before.stage in (Stage.PERMITTED, Stage.ARMED):
-        after = replace(before, stage=Stage.WITHDRAWN, changed_at_ms=asked.now_ms, reason="asked again")
+        entry = None if before.entry is None else withdrawn(before.entry)
+        after = replace(before, stage=Stage.WITHDRAWN, changed_at_ms=asked.now_ms, reason="asked again", entry=entry)
         put_participation(tx, before, after)
         withdraw_block(tx, after, now_ms=asked.now_ms)
     return True
@@ -83,6 +87,7 @@ def grant_install(
     before = tx.participation(rollout.rollout_id, device_id)
     wave = open_wave_of(offering, charger) or rollout.wave
     running = None if charger.state is None else charger.state.running(rollout.kind)
+    entry = make_entry(tx, draw, rollout, charger, plan, before=before, now_ms=asked.now_ms)
     after = Participation(
         rollout_id=rollout.rollout_id,
         device_id=device_id,
@@ -96,9 +101,10 @@ def grant_install(
         permitted_at_ms=asked.now_ms,
         changed_at_ms=asked.now_ms,
         block=enter_block(tx, draw, offering, charger, plan, before=before, now_ms=asked.now_ms),
+        entry=entry,
     )
     put_participation(tx, before, after)
-    _put_deadlines(tx, after, plan, soak_s=offering.waves[wave - 1].soak_s)
+    tx.put_due(first_due(after, plan, heard_ms=draw.heard_ms))
     return put_permit(tx, asked)
 
 
@@ -122,15 +128,3 @@ def put_permit(tx: Transaction, asked: Asked) -> PermitRow:
     )
     tx.put_permit(row)
     return row
-
-
-def _put_deadlines(tx: Transaction, participation: Participation, plan: JudgePlan, *, soak_s: int) -> None:
-    permitted_ms = participation.permitted_at_ms
-    deadlines = {
-        DueKind.START: permitted_ms + plan.start.deadline_ms,
-        DueKind.SOAK: permitted_ms + soak_s * 1000 + plan.silence_ms,
-    }
-    if plan.soak_cap is not None:
-        deadlines[DueKind.CLEAN] = permitted_ms + plan.soak_cap.clean_after_ms
-    for kind, due_ms in deadlines.items():
-        tx.put_due(DueRow(due_ms, participation.rollout_id, participation.device_id, kind))

@@ -22,7 +22,8 @@ from otacore.wire.report import Fact, HealthEvent, Report
 from rollout.domain.attestation import as_measured, attested, confirmations, is_in_order, settles
 from rollout.domain.audit import INTAKE
 from rollout.domain.fleet import Device, Quarantine, ReportRow
-from rollout.domain.health import hard_events
+from rollout.domain.health import SAFETY_TRIP, hard_events
+from rollout.domain.judge.entry import with_bad
 from rollout.domain.judge.facts import CensorReason
 from rollout.domain.offer import RUNS_IT, open_wave_of
 from rollout.domain.participation import Reading, after_report, with_cleanness
@@ -80,7 +81,7 @@ def _take(tx: Transaction, report: Report, content_sha256: str, now_ms: int) -> 
     told = _take_part(tx, device, report, in_order=in_order, now_ms=now_ms)
     _settle_permits(tx, report)
     _give_place_back(tx, report)
-    tell_blocks(tx, report.device_id, report.events, told, now_ms=now_ms)
+    tell_blocks(tx, report, told, now_ms=now_ms)
     _take_hard_events(tx, report, told, now_ms)
     return ReportReply(report.counter, accepted=True, reason=TAKEN)
 
@@ -127,13 +128,16 @@ def _take_part(
 
 
 def _follow(tx: Transaction, before: Participation, report: Report, *, in_order: bool, now_ms: int) -> Participation:
-    rollout = require_rollout(tx, before.rollout_id)
+    rollout, plan = require_rollout(tx, before.rollout_id), plan_of(tx, before.rollout_id)
     reading = Reading(
         in_order=in_order,
         permit=tx.permit(before.nonce) if before.nonce else None,
         soak_ms=soak_ms_of(tx, before),
         going_back=rollout.state in GOING_BACK,
         now_ms=now_ms,
+        start_deadline_ms=plan.start.deadline_ms,
+        judged={metric.metric: metric.warm_up_ms for metric in plan.passing_or_off},
+        silence_ms=plan.silence_ms,
     )
     after = after_report(before, report, reading)
     if after.stage in RUNS_IT and _has_judged_event(tx, after, report.events):
@@ -201,6 +205,14 @@ def _take_hard_events(tx: Transaction, report: Report, told: Sequence[Participat
     tx.put_device(device.quarantined(Quarantine.HARD_EVENT, now_ms=now_ms))
     detail = {"details": sorted(event.detail for event in hard)}
     record_act(tx, actor=INTAKE, action="hard_event", subject=device.device_id, detail=detail, now_ms=now_ms)
-    for one in told:
-        if one.stage in RUNS_IT:
-            tx.put_hard_event(HardEvent(one.rollout_id, one.device_id, one.site_id, hard[0].detail, at_ms=now_ms))
+    took = [one for one in told if one.stage in RUNS_IT]
+    if took:
+        _attribute(tx, max(took, key=lambda one: (one.permitted_at_ms, one.rollout_id)), hard[0].detail, now_ms)
+
+
+def _attribute(tx: Transaction, part: Participation, detail: str, now_ms: int) -> None:
+    """To what the charger took last: whatever it took before had run well until then, so one question is asked."""
+    current = tx.participation(part.rollout_id, part.device_id) or part
+    entry = None if current.entry is None else with_bad(current.entry, (SAFETY_TRIP,))
+    put_participation(tx, current, with_cleanness(replace(current, entry=entry), Cleanness.BAD))
+    tx.put_hard_event(HardEvent(part.rollout_id, part.device_id, part.site_id, detail, at_ms=now_ms))

@@ -13,7 +13,7 @@ from rollout.domain.approvals import Action
 from rollout.domain.fleet import Site
 from rollout.domain.halt import HaltAnswer
 from rollout.domain.people import Approval, Principal
-from rollout.domain.planning import Layout, LayoutRefused, PlanRequest
+from rollout.domain.planning import Layout, PlanRequest
 from rollout.domain.records import Rollout
 from rollout.domain.registration import ChargerRow
 from rollout.service.acts import ABOUT_ROLLOUTS, Act, Acted, ActService, AwaitingApproval, Rule, given_as_json
@@ -44,9 +44,7 @@ class RolloutService:
         """See `PlanningService.create`."""
         return self._planning.create(actor, creation)
 
-    def plan(
-        self, actor: Principal, rollout_id: str, request: PlanRequest, *, dry_run: bool = False
-    ) -> Layout | LayoutRefused:
+    def plan(self, actor: Principal, rollout_id: str, request: PlanRequest, *, dry_run: bool = False) -> Layout:
         """See `PlanningService.plan`."""
         return self._planning.plan(actor, rollout_id, request, dry_run=dry_run)
 

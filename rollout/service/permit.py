@@ -25,9 +25,9 @@ from otacore.wire.device_api import PermitReply, SignedMessage
 from otacore.wire.permit import PermitRequest, Purpose
 from rollout.domain.fleet import Quarantine
 from rollout.domain.judge.facts import CensorReason
-from rollout.domain.offer import MAY_ASK_AGAIN, Refusal, first_refusal
-from rollout.domain.permit import PermitRefusal, exposure, fits_epoch, may_expose, may_repeat, permit_of
-from rollout.domain.records import PermitRow, Stage
+from rollout.domain.offer import MAY_ASK_AGAIN, Refusal, first_refusal, stratum_in
+from rollout.domain.permit import PermitRefusal, fits_epoch, may_expose_in, may_repeat, permit_of
+from rollout.domain.records import PermitRow
 from rollout.domain.rollback import GOING_BACK, WayBack, way_back
 from rollout.service.blocks import censor_everywhere
 from rollout.service.draws import ControlDraw
@@ -138,9 +138,20 @@ class PermitService:
         before = tx.participation(rollout.rollout_id, device_id)
         if before is not None and before.stage not in MAY_ASK_AGAIN:
             return Refusal.DONE_HERE
+        lease = tx.lease(rollout.rollout_id)
+        if lease is None or not lease.holds(now_ms=asked.now_ms):
+            return PermitRefusal.NOT_WATCHED
+        if lease.outage_since_ms is not None:
+            return PermitRefusal.OUTAGE
         plan = plan_of(tx, rollout.rollout_id)
-        cap = may_expose(plan, exposure(tx.counters(rollout.rollout_id)))
-        holds_slot = before is not None and before.stage is Stage.SILENT
+        cap = may_expose_in(
+            plan,
+            tx.counters(rollout.rollout_id),
+            wave=offering.waves[rollout.wave - 1],
+            stratum=stratum_in(plan, charger, rollout.kind),
+        )
+        # Whoever counts already takes no further slot: it asks anew, or comes back after its start had failed.
+        holds_slot = before is not None and before.entry is not None and not before.entry.withdrawn
         if not cap.allowed and not holds_slot:
             return cap.reason
         refused = take_place(tx, asked, charger, alive_ms=self._alive_ms)

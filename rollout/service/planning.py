@@ -4,6 +4,7 @@ A dry run is the same call that stores nothing. Creating and planning are one pe
 asked when it is started.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -13,11 +14,13 @@ from otacore.errors import Misuse, Refused
 from otacore.ids import require_slug
 from otacore.wire.release import ReleaseKind
 from rollout.domain.approvals import Action
+from rollout.domain.fleet import Device, DeviceState, Site
 from rollout.domain.machine import Event, step
-from rollout.domain.offer import Charger, Offering, could_ever
+from rollout.domain.offer import Charger, Offering, lasting_refusal
 from rollout.domain.people import Principal, Role
-from rollout.domain.planning import Fit, Layout, LayoutRefused, PlanRequest, lay_out
-from rollout.domain.records import Options, Rollout, Selector, State
+from rollout.domain.planning import Layout, PlanRequest, lay_out
+from rollout.domain.proposal.candidates import NOT_ENROLLED, Candidate, may_work, who_comes
+from rollout.domain.records import Options, Release, Rollout, Selector, State
 from rollout.service.acts import require_role
 from rollout.service.journal import record_act
 from rollout.service.ports import Catalogue, Entropy, Store, Transaction
@@ -101,10 +104,8 @@ class PlanningService:
 
         return committed(self._store, write)
 
-    def plan(
-        self, actor: Principal, rollout_id: str, request: PlanRequest, *, dry_run: bool = False
-    ) -> Layout | LayoutRefused:
-        """Lay the rollout out, and store the plan unless it is refused or a dry run.
+    def plan(self, actor: Principal, rollout_id: str, request: PlanRequest, *, dry_run: bool = False) -> Layout:
+        """Lay the rollout out, and store the plan unless it is a dry run. An empty request asks for a proposal.
 
         Raises: Misuse("rollout.unknown" | "rollout.no_such_transition"), and as `lay_out`.
         """
@@ -114,15 +115,18 @@ class PlanningService:
             rollout = require_rollout(tx, rollout_id)
             step(rollout.state, Event.PLAN)
             release = release_of(tx, rollout)
-            fleet = list(_fleet(tx, Offering(rollout, release, (), {}), now_ms=now_ms))
+            reading = _Reading(tx, rollout, release, now_ms=now_ms)
+            found = list(reading.candidates())
             named_before = sum(
                 wave.named
                 for other in tx.rollouts_of(release.digest)
                 if other.rollout_id != rollout_id
                 for wave in tx.waves(other.rollout_id)
             )
-        layout = lay_out(rollout_id, release, request, fleet, named_before=named_before)
-        if isinstance(layout, Layout) and not dry_run:
+        coming = who_comes(found, working=reading.working, now_ms=now_ms)
+        windows = rollout.selector.windows
+        layout = lay_out(rollout_id, release, request, coming, named_before=named_before, windows=windows)
+        if layout.waves and not dry_run:
             committed(self._store, lambda tx: _store_plan(tx, actor, rollout_id, layout, now_ms=now_ms))
         return layout
 
@@ -141,12 +145,66 @@ def _store_plan(tx: Transaction, actor: Principal, rollout_id: str, layout: Layo
     record_act(tx, actor=actor.name, action=Action.PLAN.value, subject=rollout_id, detail=detail, now_ms=now_ms)
 
 
-def _fleet(tx: Transaction, offering: Offering, *, now_ms: int) -> Iterator[Fit]:
-    number = 0
-    while page := tx.fleet_page(product=offering.release.product, from_number=number, limit=PAGE):
-        for device in page:
-            site = site_of(tx, device)
-            charger = Charger(device, site, (), tx.state(device.device_id), (), None)
-            if device.enrolled_at_ms is not None and could_ever(offering, charger, now_ms=now_ms):
-                yield Fit(device, site, position(offering.release.digest, device.device_id))
-        number = page[-1].number + 1
+class _Reading:
+    """The fleet as planning reads it: one pass over every charger, since neighbours of any product keep a site up."""
+
+    def __init__(self, tx: Transaction, rollout: Rollout, release: Release, *, now_ms: int) -> None:
+        self._tx = tx
+        self._offering = Offering(rollout, release, (), {})
+        self._now_ms = now_ms
+        self._sites: dict[str, Site] = {}
+        self._words: dict[str, str] = {}
+        self._labels: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self.working: Counter[str] = Counter()
+        """Chargers of each site that work now; complete when `candidates` is exhausted."""
+
+    def candidates(self) -> Iterator[Candidate]:
+        """Every charger of the release's product."""
+        number = 0
+        while page := self._tx.fleet_page(product=None, from_number=number, limit=PAGE):
+            span = {"from_number": page[0].number, "through_number": page[-1].number}
+            states = {state.device_id: state for state in self._tx.states_between(**span)}
+            seen = {one.device_id: one.at_ms for one in self._tx.seen_between(**span)}
+            for device in page:
+                state = states.get(device.device_id)
+                heard_ms = _heard_ms(device, state, seen.get(device.device_id, 0), now_ms=self._now_ms)
+                works = may_work(device, state, heard_ms, now_ms=self._now_ms)
+                self.working[device.site_id] += works
+                if device.product == self._offering.release.product:
+                    yield self._candidate(device, state, heard_ms, works=works)
+            number = page[-1].number + 1
+
+    def _candidate(self, device: Device, state: DeviceState | None, heard_ms: int, *, works: bool) -> Candidate:
+        release, site = self._offering.release, self._site(device)
+        charger = Charger(device, site, (), state, (), None)
+        refusal = lasting_refusal(self._offering, charger, now_ms=self._now_ms)
+        running = None if state is None else state.running(release.kind)
+        return Candidate(
+            device_id=device.device_id,
+            site=site,
+            number=position(release.digest, device.device_id),
+            product=self._word(device.product),
+            hardware=self._word(device.hardware),
+            labels=self._labels.setdefault(device.labels, device.labels),
+            from_version="" if running is None else self._word(running.version),
+            heard_ms=heard_ms,
+            works=works,
+            is_unwell=state is not None and not state.healthy,
+            refusal=NOT_ENROLLED if device.enrolled_at_ms is None else refusal,
+        )
+
+    def _site(self, device: Device) -> Site:
+        known = self._sites.get(device.site_id)
+        if known is None:
+            known = self._sites[device.site_id] = site_of(self._tx, device)
+        return known
+
+    def _word(self, text: str) -> str:
+        """One object for equal words: a million chargers run a few versions."""
+        return self._words.setdefault(text, text)
+
+
+def _heard_ms(device: Device, state: DeviceState | None, seen_ms: int, *, now_ms: int) -> int:
+    """Newest sign of life or enrolment; a time from the future was written by a wrong clock and is none."""
+    times = (device.enrolled_at_ms or 0, 0 if state is None else state.received_at_ms, seen_ms)
+    return max(at_ms if at_ms <= now_ms else 0 for at_ms in times)

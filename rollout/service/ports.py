@@ -21,8 +21,9 @@ from otacore.wire.campaign import CampaignOrder
 from otacore.wire.device_api import SignedMessage
 from otacore.wire.permit import Permit, Purpose
 from otacore.wire.release import ReleaseKind
-from rollout.domain.fleet import Confirmation, Device, DeviceState, EnrolToken, ReportRow, Seen, Site
+from rollout.domain.fleet import Confirmation, Device, DeviceState, EnrolToken, Heard, ReportRow, Seen, Site
 from rollout.domain.judge.facts import Block
+from rollout.domain.judge.groups import Group
 from rollout.domain.judge.plan import JudgePlan
 from rollout.domain.people import Approval, AuditEntry, Latch, Principal
 from rollout.domain.records import (
@@ -30,6 +31,7 @@ from rollout.domain.records import (
     DueRow,
     Duty,
     HardEvent,
+    Lease,
     OutboxItem,
     Participation,
     PermitRow,
@@ -72,6 +74,10 @@ class FleetRows(Protocol):
 
     def state(self, device_id: str) -> DeviceState | None: ...
     def put_state(self, state: DeviceState) -> None: ...
+    def states_between(self, *, from_number: int, through_number: int) -> tuple[DeviceState, ...]:
+        """Attested states of the chargers with these dense numbers, in any order; in one query."""
+        ...
+
     def report_row(self, device_id: str, counter: int) -> ReportRow | None: ...
     def put_report_row(self, row: ReportRow) -> None: ...
     def forget_reports(self, device_id: str) -> None:
@@ -84,6 +90,14 @@ class FleetRows(Protocol):
 
     def put_confirmation(self, confirmation: Confirmation) -> None: ...
     def seen(self, device_id: str) -> Seen | None: ...
+    def seen_between(self, *, from_number: int, through_number: int) -> tuple[Seen, ...]:
+        """Liveness of the chargers with these dense numbers, in any order; in one query."""
+        ...
+
+    def heard_of(self, numbers: Collection[int]) -> tuple[Heard, ...]:
+        """Of the chargers with these dense numbers, in any order; in one query."""
+        ...
+
     def put_seen(self, batch: Sequence[Seen]) -> None:
         """Liveness, written behind; an older one never replaces a newer one. It makes no change entry."""
         ...
@@ -141,6 +155,13 @@ class RolloutRows(Protocol):
         ...
 
     def add_counter(self, rollout_id: str, *, wave: int, name: str, delta: int) -> None: ...
+    def groups(self, rollout_id: str) -> tuple[Group, ...]:
+        """By stratum, then number, also those that count nothing any more. Few: the logarithm of the fleet."""
+        ...
+
+    def count_in_group(self, rollout_id: str, *, stratum: int, number: int, cell: str, delta: int) -> None: ...
+    def lease(self, rollout_id: str) -> Lease | None: ...
+    def put_lease(self, lease: Lease) -> None: ...
     def hard_events(self, rollout_id: str) -> tuple[HardEvent, ...]:
         """Oldest first; at most `MAX_HARD_EVENTS`.
 

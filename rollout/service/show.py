@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from otacore.clock import Clock
 from otacore.errors import Unavailable
 from otacore.wire.permit import Purpose
-from rollout.domain.completion import Tally, tally
+from rollout.domain.completion import Result, Tally, result_of, tally
 from rollout.domain.fleet import Device
 from rollout.domain.halt import Publication
-from rollout.domain.offer import Charger, Refusal, explain, first_refusal, open_wave_of
-from rollout.domain.permit import exposure, may_expose
+from rollout.domain.judge.bound import allowed_by
+from rollout.domain.judge.cap import CapAnswer
+from rollout.domain.judge.plan import JudgePlan
+from rollout.domain.offer import Charger, Refusal, explain, first_refusal, open_wave_of, stratum_in
+from rollout.domain.permit import may_expose_in
 from rollout.domain.place import PlaceAnswer, may_go
 from rollout.domain.records import (
     HardEvent,
@@ -57,8 +60,14 @@ class Progress:
 
     rollout: Rollout
     release: Release
-    proven: bool | None
-    """Of a completed rollout: True when every wave that made a claim passed; None before."""
+    result: Result | None
+    """Of a completed rollout: proven, watched or unproven; None before."""
+    allows: str
+    """What the numbers so far allow to be said of it."""
+    standing: str
+    """Why it stands where it stands, and what would move it, by the last reading of judge and guard."""
+    read_at_ms: int | None
+    """When judge, guard and caps were read last; no permit is given ten minutes after it."""
     waves: tuple[WaveProgress, ...]
     counters: Mapping[str, int]
     """Chargers by stage, over all waves."""
@@ -107,11 +116,17 @@ class ShowService:
             rollout = require_rollout(tx, rollout_id)
             counters = tx.counters(rollout_id)
             verdicts = tx.verdicts(rollout_id)
+            waves = tuple(WaveProgress(wave, tally(wave, counters)) for wave in tx.waves(rollout_id))
+            good, bad = sum(one.tally.good for one in waves), sum(one.tally.bad for one in waves)
+            lease = tx.lease(rollout_id)
             return Progress(
                 rollout=rollout,
                 release=release_of(tx, rollout),
-                proven=not rollout.unproven if rollout.state is State.COMPLETED else None,
-                waves=tuple(WaveProgress(wave, tally(wave, counters)) for wave in tx.waves(rollout_id)),
+                result=result_of(rollout, [one.wave.outcome for one in waves]),
+                allows=allowed_by(good=good, bad=bad),
+                standing=rollout.question or ("" if lease is None else lease.standing),
+                read_at_ms=None if lease is None else lease.read_at_ms,
+                waves=waves,
                 counters=_by_stage(counters),
                 permits_open=tx.count_open_permits(rollout_id, Purpose.INSTALL, since_ms=0),
                 publication=Publication.PENDING if tx.outbox(rollout_id) else Publication.PUBLISHED,
@@ -152,7 +167,7 @@ class ShowService:
                 device_id,
                 explain(offering, charger, now_ms=now_ms),
                 place=self._place(tx, charger, now_ms),
-                cap=None if plan is None else may_expose(plan, exposure(tx.counters(rollout_id))),
+                cap=None if plan is None else self._cap(tx, rollout, charger, plan),
                 participation=tx.participation(rollout_id, device_id),
             )
 
@@ -182,6 +197,14 @@ class ShowService:
             places=tx.places_of_site(charger.device.site_id),
             now_ms=now_ms,
             alive_ms=self._alive_ms,
+        )
+
+    def _cap(self, tx: Transaction, rollout: Rollout, charger: Charger, plan: JudgePlan) -> CapAnswer:
+        return may_expose_in(
+            plan,
+            tx.counters(rollout.rollout_id),
+            wave=tx.waves(rollout.rollout_id)[rollout.wave - 1] if rollout.wave else None,
+            stratum=stratum_in(plan, charger, rollout.kind),
         )
 
     def _facts(self, product: str) -> RepositoryFacts | None:

@@ -20,12 +20,16 @@ from rollout.adapters.sql.engine import open_engine
 from rollout.adapters.sql.store import SqlStore
 from rollout.domain.planning import WaveRequest
 from rollout.domain.records import State
+from rollout.service import readings
 from rollout.service.acts import Acted, AwaitingApproval
 from tests.fakes.rollout_world import ANNA, BERT, PaperCharger, World, judge_draft
 
 ROLLOUT = "r-1-1-0"
 WAVES = (WaveRequest(chargers=4, one_per_site=True, soak_s=20), WaveRequest(percent=100, soak_s=20))
 CHARGERS_OF_A_SITE = 2
+MOST_UNITS = 2
+"""Judged units of a wave, of which a plan holds 400 at most: as many in the small fleet as in the large one."""
+JUDGES = "tick that judges"
 MOST_STATEMENTS = 100
 """Of any one call here. A permit that enters a block costs the most: place, part, block, its controls, deadlines."""
 
@@ -86,7 +90,9 @@ def _heard(world: World) -> None:
 
 
 def _canary(world: World) -> PaperCharger:
-    return next(one for one in world.chargers.values() if one.poll().answer is Answer.INSTALL)
+    with world.store.reading() as tx:
+        judged = {one.device_id for one in tx.planned_chargers(ROLLOUT) if one.is_judged}
+    return next(one for name, one in world.chargers.items() if name in judged and one.poll().answer is Answer.INSTALL)
 
 
 def _costs(world: World, meter: Meter) -> dict[str, Cost]:
@@ -94,10 +100,10 @@ def _costs(world: World, meter: Meter) -> dict[str, Cost]:
     for charger in world.chargers.values():
         charger.report(Fact.STATE)
     _heard(world)
-    world.start("1.1.0", waves=WAVES, judge=judge_draft(soak_ms=20_000, promote_unproven=True))
+    world.start("1.1.0", waves=WAVES, judge=judge_draft(soak_ms=20_000, promote_unproven=True), most_units=MOST_UNITS)
     _heard(world)
     costs = _of_one_charger(world, meter)
-    costs["tick that judges"] = meter.of(world.controller.tick)
+    costs[JUDGES] = meter.of(world.controller.tick)
     costs["tick with nothing to do"] = meter.of(world.controller.tick)
     costs["show"] = meter.of(lambda: world.show.show(ROLLOUT))
     costs["pause"] = meter.of(lambda: world.operator.pause(ANNA, ROLLOUT, reason="lunch"))
@@ -138,10 +144,14 @@ def _by_two(world: World, asked: Acted | AwaitingApproval) -> None:
 
 def test_no_call_costs_more_in_a_larger_fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """R7: a halt that slows down with every charger is slow on the day on which the fleet is large."""
+    monkeypatch.setattr(readings, "PANEL", 10)  # as many of every larger fleet are looked at
     with _fleet(tmp_path / "small.db", 20, monkeypatch) as (world, meter):
         small = _costs(world, meter)
     with _fleet(tmp_path / "large.db", 200, monkeypatch) as (world, meter):
         large = _costs(world, meter)
+    judged_small, judged_large = small.pop(JUDGES), large.pop(JUDGES)
     assert large == small
+    assert judged_large.statements == judged_small.statements
+    assert judged_large.steps <= 1.2 * judged_small.steps, "its keyed sample is of so many, give or take a repetition"
     assert small["poll"] == Cost(0, 0), "polls are answered from memory"
     assert max(cost.statements for cost in small.values()) <= MOST_STATEMENTS

@@ -33,6 +33,26 @@ def test_chargers_of_a_site_and_pages_of_the_fleet_come_by_number(store: Store) 
     assert read(store, lambda tx: tx.device_count()) == 5
 
 
+def test_states_and_liveness_of_a_page_are_those_of_its_numbers(store: Store) -> None:
+    """Planning reads them a page at a time: one left out would be a charger that nobody ever heard of."""
+    devices = [
+        replace(rows.DEVICE, device_id=f"c-{number}", number=number, token_hash=f"{number:064x}") for number in range(4)
+    ]
+    states = [replace(rows.STATE, device_id=device.device_id) for device in devices[:3]]
+    seen = [replace(rows.SEEN, device_id=device.device_id) for device in devices[1:]]
+    write(
+        store,
+        lambda tx: tx.put_site(rows.SITE),
+        each("put_device", devices),
+        each("put_state", states),
+        lambda tx: tx.put_seen(seen),
+    )
+    span = {"from_number": 1, "through_number": 2}
+    found = read(store, lambda tx: (tx.states_between(**span), tx.seen_between(**span)))
+    assert {one.device_id for one in found[0]} == {one.device_id for one in found[1]} == {"c-1", "c-2"}
+    assert read(store, lambda tx: tx.states_between(from_number=3, through_number=9)) == ()
+
+
 def test_products_of_the_fleet_are_named_one_after_the_other(store: Store) -> None:
     """An operator who mistypes a product is told which there are."""
     assert read(store, lambda tx: tx.product_after("")) is None
@@ -172,3 +192,22 @@ def test_deadlines_come_when_they_have_come_earliest_first(store: Store) -> None
         store, lambda tx: tx.put_due(replace(made[2], due_ms=70)), lambda tx: tx.drop_due("r-1", "c-1", rows.DUE.kind)
     )
     assert [one.due_ms for one in read(store, lambda tx: tx.due("r-1", now_ms=99, limit=9))] == [50, 70]
+
+
+def test_who_has_not_settled_on_what_it_took_last_is_known_among_those_heard_of(store: Store) -> None:
+    """A release that silences its chargers would read as an outage of the fleet, which excuses them."""
+    devices = [
+        replace(rows.DEVICE, device_id=f"c-{number}", number=number, token_hash=f"{number:064x}") for number in range(4)
+    ]
+    write(store, lambda tx: tx.put_site(rows.SITE), each("put_device", devices))
+    took = replace(rows.PARTICIPATION, stage=Stage.CONFIRMED, permitted_at_ms=10)
+    settled = replace(took, rollout_id="r-2", stage=Stage.SETTLED, permitted_at_ms=20)
+    parts = [
+        replace(took, device_id="c-1"),
+        replace(took, device_id="c-2"),
+        replace(settled, device_id="c-2"),
+        replace(took, device_id="c-3", stage=Stage.WITHDRAWN),
+    ]
+    write(store, each("put_participation", parts))
+    assert [one.unsettled for one in read(store, lambda tx: tx.heard_of([1]))] == [True]
+    assert [one.unsettled for one in read(store, lambda tx: tx.heard_of([0, 2, 3]))] == [False] * 3

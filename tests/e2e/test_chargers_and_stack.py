@@ -56,7 +56,9 @@ class Town:
         one, other = self.engineers
         self.stack.room.refresh_catalogue()
         one.create(name, product=PRODUCT, version=version, kind=ReleaseKind.FIRMWARE)
-        judge = replace(SMALL.plan().judge, promote_unproven_after_soak=True)
+        draft = SMALL.plan().judge
+        assert draft is not None
+        judge = replace(draft, promote_unproven_after_soak=True)
         one.plan(name, PlanRequest(waves=(WaveRequest(percent=100, soak_s=1),), judge=judge))
         asked = one.api.send(Call("POST", f"/rollouts/{name}/start", {"reason": "small town"}))
         other.approve(asked["approval"]["approval_id"])
@@ -122,13 +124,13 @@ def built(stack: Stack, tmp_path: Path, *, api_url: str) -> Iterator[Town]:
         api_url=api_url,
         repository_url=f"{stack.url}/repository",
         product=PRODUCT,
-        hardware=HARDWARE,
         chargers=tuple(
             ChargerPlan(
                 name,
                 site,
                 api.send(Call("POST", f"/fleet/chargers/{name}/token", {"reason": "delivery"}))["token"],
                 seed,
+                HARDWARE,
             )
             for seed, (name, site) in enumerate(NAMES.items())
         ),

@@ -79,8 +79,11 @@ def test_an_operator_does_a_rollout_by_commands_alone(running: Running, say: Say
     created = say("rollout", "create", "night", "--product", PRODUCT, "--version", "2.0.0", "--json")
     assert created.json["state"] == "draft"
     plan = ("rollout", "plan", "night", "--wave", "100%", "--soak-s", "1", "--preset", "demo")
-    refused = say(*plan)
-    assert (refused.status, "judged units" in refused.err) == (1, True)
+    laid = say(*plan)
+    assert (laid.status, "ends watched" in laid.out) == (0, True)
+    proposed = say("rollout", "plan", "night", "--dry-run", "--json").json
+    assert [wave["planned"] for wave in proposed["waves"]] == [1, 1]
+    assert "what would buy more" in say("rollout", "plan", "night", "--lab").out
     assert say("rollout", "halt", "night", "--reason", "never mind").out.startswith("halted night")
     shown = say("rollout", "show", "night")
     assert "halted" in shown.out
@@ -121,7 +124,7 @@ def test_a_changed_audit_copy_is_found(say: Say, tmp_path: Path) -> None:
     [
         (("rollout", "show", "no-such"), 2, "rollout.unknown"),
         (("fleet", "register", "no-such.csv"), 2, "file.unreadable"),
-        (("rollout", "plan", "x"), 2, "plan.no_waves"),
+        (("rollout", "plan", "x"), 2, "rollout.unknown"),
         (("rollout", "plan", "x", "--file", "no-such.json"), 2, "file.unreadable"),
         (("principals", "renew", "no-such"), 2, "principal.unknown"),
     ],

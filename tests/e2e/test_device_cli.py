@@ -75,6 +75,7 @@ class ProgramSocket:
                     f"control={line.fileno()}",
                     f"power={self._power}",
                     f"log={log.fileno()}",
+                    "hardware=rev-a",
                     "seed=1",
                     "permille=20",
                 ]

@@ -26,6 +26,7 @@ NEEDED: dict[str, Role] = {
     "GET /rollouts/{rollout_id}/leftovers": Role.VIEWER,
     "GET /rollouts/{rollout_id}/needs-hands": Role.VIEWER,
     "GET /rollouts/{rollout_id}/why/{device_id}": Role.VIEWER,
+    "GET /rollouts/{rollout_id}/dry-run": Role.VIEWER,
     "POST /fleet/sites": Role.OPERATOR,
     "POST /fleet/chargers": Role.OPERATOR,
     "GET /fleet/chargers": Role.VIEWER,

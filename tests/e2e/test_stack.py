@@ -151,7 +151,7 @@ def test_ticks_of_the_stack_open_publish_and_complete_by_themselves(
                 if charger.poll()["report_wanted"]:
                     charger.report(Fact.STATE)
         progress = running.admin.get(f"{API}/rollouts/spring").json
-        assert (progress["rollout"]["state"], progress["proven"]) == ("completed", False)
+        assert (progress["rollout"]["state"], progress["result"]) == ("completed", "unproven")
 
 
 def test_many_callers_at_once_all_get_their_answer(tmp_path: Path) -> None:

@@ -58,8 +58,9 @@ def scene(directory: Path) -> Iterator[Scene]:
             api_url=server.url,
             repository_url=server.repository_url,
             product=PRODUCT,
-            hardware=HARDWARE,
-            chargers=tuple(ChargerPlan(name, "site-1", server.register(name), seed) for seed, name in enumerate(names)),
+            chargers=tuple(
+                ChargerPlan(name, "site-1", server.register(name), seed, HARDWARE) for seed, name in enumerate(names)
+            ),
             rating_w=RATING_W,
             permille=50,
             tick_ms=20,

@@ -109,7 +109,7 @@ class Story:
     def controller(self) -> ControllerService:
         """What a worker ticks."""
         return ControllerService(
-            store=self._store, clock=SystemClock(), publisher=self.repository, catalogue=self._catalogue
+            store=self._store, clock=SystemClock(), publisher=self.repository, catalogue=self._catalogue, poll_after_s=1
         )
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ from rollout.domain.judge.plan import JudgePlan
 from rollout.domain.judge.planner import MOST_UNITS
 from rollout.domain.judge.presets import demo_plan
 from rollout.domain.people import Principal, Role
-from rollout.domain.planning import Layout, PlanRequest, WaveRequest
+from rollout.domain.planning import PlanRequest, WaveRequest
 from rollout.domain.records import Options, Participation, Release, Rollout, Selector
 from rollout.domain.registration import ChargerRow
 from rollout.service.acts import Acted
@@ -202,7 +202,7 @@ class World:
         )
         self.show = ShowService(store=self.store, clock=self.clock, catalogue=self.catalogue, poll_after_s=POLL_S)
         self.controller = ControllerService(
-            store=self.store, clock=self.clock, publisher=self.publisher, catalogue=self.catalogue
+            store=self.store, clock=self.clock, publisher=self.publisher, catalogue=self.catalogue, poll_after_s=POLL_S
         )
 
     def start(
@@ -219,11 +219,11 @@ class World:
         rollout_id = rollout_id or f"r-{version.replace('.', '-')}"
         creation = Creation(rollout_id, PRODUCT, ReleaseKind.FIRMWARE, version, Selector(), options or Options())
         self.operator.create(ANNA, creation)
-        layout = self.operator.plan(ANNA, rollout_id, PlanRequest(waves, judge or judge_draft(), most_units))
-        assert isinstance(layout, Layout), layout
+        self.operator.plan(ANNA, rollout_id, PlanRequest(waves, judge or judge_draft(), most_units))
         started = self.operator.start(ANNA, rollout_id, reason="go")
         if not isinstance(started, Acted):
             self.operator.approve(BERT, started.approval.approval_id)
+        self.controller.tick()  # no permit is given before judge, guard and caps were read once
         return rollout_id
 
     def rollout(self, rollout_id: str) -> Rollout:

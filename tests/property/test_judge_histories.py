@@ -1,7 +1,8 @@
 """The judge over arbitrary histories: reports, silences, feeds, censoring in any interleaving.
 
 What holds, precisely. Facts grow by `observe.py` alone, the watermark only moves on, and no block is withdrawn. Then
-1. every mixture row of START and of PASS, at every prefix, only rises: no look can be undone by a later one;
+1. every mixture row of PASS, at every prefix, only rises, and so do START and GUARD over the entries of everybody,
+   whatever becomes known of them in whatever order: no look can be undone by a later one;
 2. the failures of a block that SOAK has read stay read, in the same order (its evidence may rise or fall);
 3. over the choice of the treated member, with histories that do not depend on it, SOAK's factors have mean exactly 1.
 Facts are cut off at the watermark by nobody: they are those received by then.
@@ -17,6 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otacore.wire.codec import decode, encode
+from rollout.domain.judge.entry import Entry, entered, with_bad, with_references, with_start
+from rollout.domain.judge.everybody import watch
 from rollout.domain.judge.facts import (
     Arm,
     Block,
@@ -27,20 +30,21 @@ from rollout.domain.judge.facts import (
     StartOutcome,
     Watermark,
 )
+from rollout.domain.judge.groups import group_number, read_group, written
 from rollout.domain.judge.observe import censor, observe_feed, observe_report, observe_start
 from rollout.domain.judge.outcomes import (
     NOTHING_KNOWN,
     Outcome,
     control_at_horizon,
-    start_outcome,
     track,
     treated_at_horizon,
 )
-from rollout.domain.judge.plan import JudgePlan, MetricPlan
+from rollout.domain.judge.plan import SILENCE, UNHEALTHY, JudgePlan, MetricPlan, Stratum
 from rollout.domain.judge.streams import read_failures
-from rollout.domain.judge.tables import pass_table, soak_factor, start_table
+from rollout.domain.judge.tables import pass_table, soak_factor
 from rollout.domain.judge.verdict import judge
 from tests.judge_blocks import FEED, H7, SILENT, plan
+from tests.judge_groups import charger, grouped
 
 HORIZON = 150
 PLAN = replace(plan(H7, FEED, SILENT), horizon_ms=HORIZON)
@@ -169,13 +173,6 @@ def history(seed: int) -> list[Moment]:
 HISTORIES = st.integers(0, 2**48).map(history)
 
 
-def start_logs(now: Moment, treated: int) -> list[int]:
-    one = now.block(treated)
-    first, *rest = [start_outcome(member, PLAN, age_now_ms=now.age_ms)[0] for member in one.members()]
-    table = start_table(PLAN.start, PLAN.controls)
-    return list(table.logs[int(first is Outcome.BAD), 3 - sum(outcome is Outcome.GOOD for outcome in rest)].tolist())
-
-
 def pass_logs(now: Moment, treated: int, metric: MetricPlan) -> list[int]:
     one = now.block(treated)
     ages = {"age_now_ms": now.age_ms, "feed_age_ms": now.feed_age_ms}
@@ -195,10 +192,9 @@ def soak_reads(now: Moment, treated: int, metric: MetricPlan) -> list[tuple[int,
 
 @settings(max_examples=500, deadline=None)
 @given(HISTORIES, CHARGER)
-def test_start_and_pass_evidence_only_rises(moments: list[Moment], treated: int) -> None:
+def test_pass_evidence_only_rises(moments: list[Moment], treated: int) -> None:
     """If this fails an imputed value was not the worst one: a claim made today may be false tomorrow."""
     readings = (
-        [start_logs(now, treated) for now in moments],
         [pass_logs(now, treated, H7) for now in moments],
         [pass_logs(now, treated, FEED) for now in moments],
     )
@@ -238,8 +234,64 @@ def test_facts_survive_storage_and_judging_is_a_function(moments: list[Moment], 
     for now in moments[-2:]:
         one = now.block(treated)
         assert decode(Block, encode(one)) == one
-        first = judge(PLAN, [one], wave=1, watermark=now.watermark())
-        assert judge(reread(PLAN), [decode(Block, encode(one))], wave=1, watermark=now.watermark()) == first
+        groups = grouped(charger(0, dead=True, silent=1), charger(1, bad=("h7",), stratum=1), charger(2, known=False))
+        first = judge(WATCHED, [one], groups, wave=1, watermark=now.watermark())
+        rows = [read_group(written(group)) for group in groups]
+        again = judge(reread(WATCHED), [decode(Block, encode(one))], rows, wave=1, watermark=now.watermark())
+        assert again == first
+
+
+Told = Callable[[Entry], Entry]
+"""Something that becomes known of an entry."""
+TOLD: tuple[Told, ...] = (
+    lambda entry: with_start(entry, StartOutcome.HEALTHY),
+    lambda entry: with_start(entry, StartOutcome.FAILED),
+    lambda entry: with_references(entry, entry.references, entry.silent - 1) if entry.silent else entry,
+    lambda entry: with_references(entry, entry.references, 0),
+    lambda entry: with_bad(entry, ("h7",)),
+    lambda entry: with_bad(entry, (UNHEALTHY, SILENCE)),
+)
+FLEET = 40
+ENTERED_SO = st.lists(
+    st.builds(
+        lambda references, stratum, is_counted: (references, stratum, is_counted),
+        st.integers(0, 3),
+        st.integers(0, 2),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=FLEET,
+)
+COURSE = st.lists(st.tuples(st.integers(0, FLEET - 1), st.sampled_from(TOLD)), max_size=12)
+WATCHED = replace(PLAN, strata=(Stratum("rev-a", "street", "1.0"), Stratum("rev-b", "street", "1.0")))
+
+
+@settings(max_examples=150, deadline=None)
+@given(ENTERED_SO, COURSE)
+def test_what_is_known_of_everybody_only_raises_start_and_guard(
+    entered_so: list[tuple[int, int, bool]], course: list[tuple[int, Told]]
+) -> None:
+    """If this fails a halt that was due is undone by what comes later, so that it depends on who looked when."""
+    fleet = [
+        entered(
+            group=group_number(index // 20, index % 20),
+            stratum=stratum,
+            is_counted=is_counted,
+            references=tuple(f"r{number}" for number in range(references)),
+        )
+        for index, (references, stratum, is_counted) in enumerate(entered_so)
+    ]
+    before = _capitals(fleet)
+    for who, told in course:
+        fleet[who % len(fleet)] = told(fleet[who % len(fleet)])
+        after = _capitals(fleet)
+        assert all(after[stream] >= capital for stream, capital in before.items())
+        before = after
+
+
+def _capitals(fleet: list[Entry]) -> dict[str, int]:
+    watched = watch(WATCHED, grouped(fleet))
+    return {evidence.stream: evidence.capital for evidence in watched.evidence}
 
 
 def reread(plan_: JudgePlan) -> JudgePlan:

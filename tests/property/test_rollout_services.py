@@ -16,6 +16,7 @@ from otacore.wire.permit import Purpose
 from otacore.wire.report import Phase
 from rollout.adapters.memory import CommitPoint
 from rollout.domain.audit import verify
+from rollout.domain.judge.entry import group_moves
 from rollout.domain.machine import Event, resuming
 from rollout.domain.offer import OFFERING
 from rollout.domain.participation import counter_moves
@@ -158,8 +159,19 @@ class AnyCourse(RuleBasedStateMachine):
             for part in tx.participations_in(ROLLOUT, frozenset(Stage), after_device_id="", limit=99):
                 for wave, name, delta in counter_moves(None, part):
                     counted[wave, name] += delta
-            stored = {key: count for key, count in tx.counters(ROLLOUT).items() if count}
+            parts = tx.participations_in(ROLLOUT, frozenset(Stage), after_device_id="", limit=99)
+            stored = {
+                key: count for key, count in tx.counters(ROLLOUT).items() if count and not key[1].startswith("part.")
+            }
+            groups = {
+                (group.stratum, group.number, cell): count
+                for group in tx.groups(ROLLOUT)
+                for cell, count in group.cells.items()
+                if count
+            }
         assert stored == dict(counted)
+        cells = Counter((*move[:3],) for part in parts for move in group_moves(None, part.entry))
+        assert groups == dict(cells), "what judge and guard read is what the chargers' own rows say"
 
     @invariant()
     def the_audit_chain_holds(self) -> None:

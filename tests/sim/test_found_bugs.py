@@ -89,7 +89,16 @@ def _report(digest: str, *, counter: int) -> Report:
 
 
 def _read(stage: Part, report: Report, *, going_back: bool) -> Part:
-    reading = Reading(in_order=True, permit=PERMIT, soak_ms=HOUR_MS, going_back=going_back, now_ms=10)
+    reading = Reading(
+        in_order=True,
+        permit=PERMIT,
+        soak_ms=HOUR_MS,
+        going_back=going_back,
+        now_ms=10,
+        start_deadline_ms=HOUR_MS,
+        judged={},
+        silence_ms=HOUR_MS,
+    )
     return after_report(_part(stage), report, reading).stage
 
 

@@ -9,11 +9,16 @@ import pytest
 
 from bench.judge import demo, exposure, nulls, soak_harm
 from bench.judge.crossings import Floats, failures, first_prefix, log_rank_crossing
+from rollout.domain.judge.everybody import planned_groups, planned_phases, watch
+from rollout.domain.judge.evidence import Evidence, stored_capital
 from rollout.domain.judge.facts import Arm, Block, Event, Member, Start, StartOutcome, Watermark
+from rollout.domain.judge.groups import group_number
 from rollout.domain.judge.plan import CapPlan, SoakCapPlan
-from rollout.domain.judge.streams import Evidence, pass_evidence, soak_evidence, start_evidence
+from rollout.domain.judge.restarting import restarted_capital, stakes
+from rollout.domain.judge.streams import pass_evidence, soak_evidence
 from rollout.domain.judge.tables import pass_table, soak_table, start_table
 from tests.judge_blocks import H7, HORIZON, WARM_UP, plan
+from tests.judge_groups import charger, grouped
 
 ROLLOUTS = 2_000
 ALLOWED = 46
@@ -89,12 +94,16 @@ def test_a_good_release_is_not_held_up() -> None:
 
 
 def test_failing_sessions_are_caught_within_the_soak_cap() -> None:
-    """If this fails a release that starts well and then fails sessions reaches hundreds before the halt."""
+    """If this fails a release that starts well and then fails sessions reaches hundreds before the halt.
+
+    Measured: 72.6 on average over 1,800 rollouts, by a cap of 20 and every clean charger; the mean of 200 is uncertain
+    by 2.1, so 83 is asserted.
+    """
     rng = np.random.Generator(np.random.PCG64(10))
     world = soak_harm.SessionWorld(soak_cap=SoakCapPlan())
     found = [soak_harm.roll_out(world, needed_capital=soak_harm.needed(10), rng=rng) for _ in range(200)]
     assert all(harm.halted for harm in found)
-    assert np.mean([harm.activated for harm in found]) <= 65
+    assert np.mean([harm.activated for harm in found]) <= 83
 
 
 def test_small_differences_are_caught_as_often_as_declared() -> None:
@@ -126,10 +135,6 @@ def test_simulation_and_live_judge_agree_bit_for_bit() -> None:
     judged, late = plan(H7), Watermark(10 * HORIZON)
     for _ in range(25):
         away = rng.random((60, 4)) < 0.03
-        y, s = away[None, :, 0].astype(np.int64), away[None, :, 1:].sum(axis=2)
-        start = start_evidence(judged, _blocks(away, np.zeros_like(away), np.zeros(away.shape)), late)
-        _agree(int(first_prefix(start_table(judged.start, 3), y, s, start.threshold)[0]), start)
-
         dead = away & (np.arange(4) == 0)
         failed = (rng.random((60, 4)) < 0.2) & ~dead
         age = rng.permutation(np.arange(WARM_UP, WARM_UP + 240)).reshape(60, 4).astype(np.float64)
@@ -143,6 +148,30 @@ def test_simulation_and_live_judge_agree_bit_for_bit() -> None:
         at_last = log_rank_crossing(table, told, at_risk=4, rollouts=1, needed=soak.capital)
         assert at_last[0] <= age[failed].max()
         assert soak.read > 0
+
+
+def test_capital_staked_anew_agrees_with_a_plain_simulation_of_many_rollouts() -> None:
+    """If this fails the Monte Carlo of START over everybody measures another stream than the one that halts."""
+    rng = np.random.Generator(np.random.PCG64(16))
+    judged, count = plan(H7), 60
+    numbers = [group_number(0, index) for index in range(count)]
+    begins = np.flatnonzero(np.diff(numbers, prepend=-1))
+    shares = stakes(sorted(set(numbers)), planned_groups=planned_groups(judged), planned_phases=planned_phases(judged))
+    away = rng.random((25, count, 4)) < rng.choice((0.01, 0.1, 0.3), (25, 1, 1)) * np.array((1.0, 0.1, 0.1, 0.1))
+    y, s = away[:, :, 0].astype(np.int64), away[:, :, 1:].sum(axis=2)
+    logs = np.add.reduceat(start_table(judged.start, 3).logs[y, s], begins, axis=1)
+    worth = restarted_capital(logs, [row.parts for row in judged.start.rows], shares)
+    crossings = 0
+    for rollout in range(25):
+        entries = [
+            charger(index, dead=bool(y[rollout, index]), silent=int(s[rollout, index])) for index in range(count)
+        ]
+        live = watch(judged, grouped(entries)).evidence[0]
+        capital, at = stored_capital(worth[rollout], live.threshold)
+        assert capital == live.capital
+        assert live.read == np.searchsorted(numbers, at)
+        crossings += live.crossed
+    assert 0 < crossings < 25
 
 
 def _agree(found: int, live: Evidence) -> None:

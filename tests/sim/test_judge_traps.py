@@ -3,18 +3,24 @@
 Bounds: each count is held against a bound that a right implementation crosses with probability below 1e-6.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from bench.judge import naive, nulls
 from bench.judge.crossings import first_prefix
 from rollout.domain.judge.capital import threshold
+from rollout.domain.judge.entry import Entry, entered, with_start
+from rollout.domain.judge.everybody import watch
+from rollout.domain.judge.evidence import Evidence
 from rollout.domain.judge.facts import Arm, Member, StartOutcome, Watermark
 from rollout.domain.judge.plan import StartPlan
 from rollout.domain.judge.presets import START_ROWS
-from rollout.domain.judge.streams import start_evidence
+from rollout.domain.judge.streams import soak_evidence
 from rollout.domain.judge.tables import start_table
 from rollout.domain.judge.verdict import Kind, judge
-from tests.judge_blocks import H7, HORIZON, block, plan, treated
+from tests.judge_blocks import H7, HORIZON, WARM_UP, block, plan, treated
+from tests.judge_groups import charger, grouped
 
 ROLLOUTS = 2_000
 ALLOWED = 46
@@ -38,18 +44,25 @@ def test_reading_outcomes_as_they_come_halts_good_releases() -> None:
 
 
 def test_the_live_stream_reads_in_the_order_of_entry() -> None:
-    """If this fails the judge itself reads blocks as they resolve: bad ones at once, good ones at the deadline."""
-    judged = plan(H7)
-    blocks = [
-        block(n, treated(start=StartOutcome.FAILED if n in {50, 60, 70} else StartOutcome.HEALTHY))
-        for n in range(1, 101)
-    ]
-    resolved = {50, 60, 70}
-    unresolved = [one if one.number in resolved else block(one.number, treated(start=None, known=0)) for one in blocks]
-    alone = start_evidence(judged, [blocks[49], blocks[59], blocks[69]], Watermark(20))
-    assert alone.crossed
-    assert not start_evidence(judged, unresolved, Watermark(20)).crossed
-    assert not start_evidence(judged, blocks, Watermark(10 * HORIZON)).crossed
+    """If this fails the judge itself reads starts as they resolve: bad ones at once, good ones at the deadline."""
+    resolved = (50, 60, 70, 80)
+    known = [charger(index, dead=index in resolved) for index in range(100)]
+    unresolved = [charger(index, dead=index in resolved, known=index in resolved) for index in range(100)]
+    as_they_come = [charger(index, dead=True) for index in range(len(resolved))]
+    assert _starts(as_they_come).crossed
+    assert not _starts(unresolved).crossed
+    assert not _starts(known).crossed
+
+
+def test_unheard_references_counted_as_there_halt_good_releases() -> None:
+    """If this fails an outage of everything, in which no reference answers either, looks like a brick."""
+    cut_off = [charger(index, dead=index < 12, silent=3 if index < 12 else 0) for index in range(40)]
+    assert not _starts(cut_off).crossed
+    assert _starts([replace(one, silent=0) for one in cut_off]).crossed
+
+
+def _starts(entries: list[Entry]) -> Evidence:
+    return watch(plan(H7), grouped(entries)).evidence[0]
 
 
 def test_a_control_that_counts_at_any_poll_lets_a_beginning_outage_halt() -> None:
@@ -64,20 +77,23 @@ def test_silence_counted_as_health_promotes_a_release_that_kills() -> None:
     """If this fails chargers that never report again pass their wave."""
     judged = plan(H7)
     killed = [block(n, treated(start=StartOutcome.HEALTHY, known=20)) for n in range(1, 41)]
-    assert judge(judged, killed, wave=1, watermark=Watermark(10 * HORIZON)).kind is not Kind.PASS
+    assert judge(judged, killed, (), wave=1, watermark=Watermark(10 * HORIZON)).kind is not Kind.PASS
     as_if_healthy = [block(n, treated(start=StartOutcome.HEALTHY, known=HORIZON)) for n in range(1, 41)]
-    assert judge(judged, as_if_healthy, wave=1, watermark=Watermark(10 * HORIZON)).kind is Kind.PASS
+    assert judge(judged, as_if_healthy, (), wave=1, watermark=Watermark(10 * HORIZON)).kind is Kind.PASS
 
 
 def test_controls_drawn_after_the_fact_halt_good_releases() -> None:
     """If this fails controls may be picked once outcomes are known: every failure meets controls that have just begun.
 
-    Late controls are members whose clock is the block's: what they did before they were drawn is not known, so they
-    cannot be read as healthy.
+    References are drawn with the permit and silent until they were heard of after it, so that none who is picked late
+    can be read as there. The same for the controls of a block: what they did before they were drawn is not known.
     """
+    drawn = entered(group=0, stratum=0, is_counted=True, references=("a", "b", "c"))
+    picked = [with_start(replace(drawn, group=index), StartOutcome.FAILED) for index in range(30)]
+    assert not _starts(picked).crossed
     late = tuple(Member(f"late{n}", f"s{n}", Arm.CONTROL) for n in range(3))
-    blocks = [block(n, treated(start=StartOutcome.FAILED), late) for n in range(1, 30)]
-    assert not start_evidence(plan(H7), blocks, Watermark(25)).crossed
+    failing = [block(n, treated(failed_at=WARM_UP, known=WARM_UP), late) for n in range(1, 30)]
+    assert soak_evidence(plan(H7), H7, failing, Watermark(WARM_UP)).read == 0
     rng = np.random.Generator(np.random.PCG64(4))
     table = start_table(StartPlan(p0_ppm=10_000, deadline_ms=1, settle_ms=0, rows=START_ROWS), 3)
     common = rng.random((500, 400, 1)) < 0.05

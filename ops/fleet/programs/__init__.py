@@ -38,13 +38,19 @@ _EDITS: Mapping[str, tuple[_Edit, ...]] = MappingProxyType(
             ('VERSION = "1.0.0"', 'VERSION = "1.3.0"'),
             ("    return 2\n", '    return {"rcd_b": 2}["rcd_a"]\n'),
         ),
+        # Reads that sensor again, but knows its gain on one board only: dies on boot of rev-b alone.
+        "1.3.1": (
+            _DOCSTRING,
+            ('VERSION = "1.0.0"', 'VERSION = "1.3.1"'),
+            ('LEAK_SENSOR_GAIN = {"rev-a": 1, "rev-b": 2}', 'LEAK_SENSOR_GAIN = {"rev-a": 1}'),
+        ),
         # Boots and passes its self-test, then trips on ground current during its first session.
         "1.4.0": (
             _DOCSTRING,
             ('VERSION = "1.0.0"', 'VERSION = "1.4.0"'),
             (
-                "        if leak_ma() >= LEAK_LIMIT_MA:\n",
-                "        if leak_ma() + self.current_a >= LEAK_LIMIT_MA // 4:\n",
+                "        if leak_ma(self.hardware) >= LEAK_LIMIT_MA:\n",
+                "        if leak_ma(self.hardware) + self.current_a >= LEAK_LIMIT_MA // 4:\n",
             ),
         ),
     }

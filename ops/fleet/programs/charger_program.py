@@ -6,9 +6,9 @@ memory: two hundred of them run at once. It knows nothing of updates, slots, sig
 
 It talks in whole messages over the descriptor `control` (a SEQPACKET socket): commands in as words, each with a number
 that its `status` answer repeats; events out as JSON. Sessions are written to the charger's log (`log`) as they begin
-and end. When the line `power` is closed there is no power any more. `seed` decides which cars come and when, `permille`
-how long its seconds are (1000: as long as ours), `trial` whether it runs on trial, `config` what configuration to begin
-with (length, SHA-256, file).
+and end. When the line `power` is closed there is no power any more. `hardware` is the revision of the board, `seed`
+decides which cars come and when, `permille` how long its seconds are (1000: as long as ours), `trial` whether it runs
+on trial, `config` what configuration to begin with (length, SHA-256, file).
 
 Rules:
 1. No session begins before the self-test passed, nor on trial before a `release`, nor while a `hold` lasts.
@@ -29,6 +29,7 @@ PAUSE_MS = (300, 1500)
 FIRST_CAR_MS = (50, 250)
 REFUSAL_MS = (50, 150)
 LEAK_LIMIT_MA = 30
+LEAK_SENSOR_GAIN = {"rev-a": 1, "rev-b": 2}
 CAR_DUTY_PERMILLE = (100, 850)
 BROKEN_CARS_PERMILLE = 2
 VOLTS = 3 * 230
@@ -51,13 +52,18 @@ class Chance:
         return low + (self._state >> 33) % (high - low + 1)
 
 
-def self_test() -> bool:
+def self_test(hardware: str) -> bool:
     """Contactor, residual current sensor and meter answer as they should."""
-    return leak_ma() < LEAK_LIMIT_MA
+    return leak_ma(hardware) < LEAK_LIMIT_MA
 
 
-def leak_ma() -> int:
-    """Residual current, as measured."""
+def leak_ma(hardware: str) -> int:
+    """Residual current, as the sensor of this revision measures it."""
+    return raw_leak() // LEAK_SENSOR_GAIN[hardware]
+
+
+def raw_leak() -> int:
+    """What the sensor says."""
     return 2
 
 
@@ -84,10 +90,13 @@ def json_of(said: dict[str, object]) -> str:
 class Charger:
     """One charging point and the cars that come to it."""
 
-    def __init__(self, *, control: int, power: int, log: int, seed: int, permille: int, trial: bool) -> None:
+    def __init__(
+        self, *, control: int, power: int, log: int, hardware: str, seed: int, permille: int, trial: bool
+    ) -> None:
         self.control = control
         self.power = power
         self.log = log
+        self.hardware = hardware
         self.chance = Chance(seed)
         self.permille = permille
         self.held_until_ms = NEVER_MS if trial else 0
@@ -130,7 +139,7 @@ class Charger:
 
     def start_up(self, config: str) -> None:
         time.sleep(BOOT_MS * self.permille / 1_000_000)  # noqa: TID251 -- booting is waiting, and nobody waits for this
-        if not self_test():
+        if not self_test(self.hardware):
             sys.exit("self-test failed")
         if config:
             self.apply_config(config)
@@ -161,7 +170,7 @@ class Charger:
         reason = "ev_refused" if self.failing else "ev_disconnected"
         ended = {"event": "session_ended", "session": self.session, "ok": not self.failing}
         self.tell({**ended, "energy_mwh": energy_mwh, "reason": reason})
-        if leak_ma() >= LEAK_LIMIT_MA:
+        if leak_ma(self.hardware) >= LEAK_LIMIT_MA:
             self.faulted = True
             self.tell({"event": "fault", "code": "ground_fault"})
 
@@ -187,7 +196,7 @@ class Charger:
 
     def say_status(self, number: int) -> None:
         state = {"charging": self.charging, "held": self.held_until_ms > self.now_ms()}
-        health = {"self_test": not self.faulted and self_test(), "meter": self.meter_mwh >= 0}
+        health = {"self_test": not self.faulted and self_test(self.hardware), "meter": self.meter_mwh >= 0}
         self.say({"event": "status", "answers": number, "version": VERSION, **state, **health, "config": self.config})
 
     def apply_config(self, given: str) -> None:
@@ -236,6 +245,7 @@ def main() -> None:
         control=int(given["control"]),
         power=int(given["power"]),
         log=int(given["log"]),
+        hardware=given["hardware"],
         seed=int(given["seed"]),
         permille=int(given["permille"]),
         trial=given["trial"] == "1",

@@ -1,12 +1,14 @@
 """Queries over sites and chargers."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import cast
 
 from otacore.errors import Conflict
 from otacore.wire.release import ReleaseKind
 from rollout.adapters.memory_rows.view import Rows
-from rollout.domain.fleet import Confirmation, Device, DeviceState, EnrolToken, ReportRow, Seen, Site
+from rollout.domain.fleet import Confirmation, Device, DeviceState, EnrolToken, Heard, ReportRow, Seen, Site
+from rollout.domain.offer import RUNS_IT
+from rollout.domain.records import Participation, Stage
 
 
 class FleetRows(Rows):
@@ -68,6 +70,19 @@ class FleetRows(Rows):
         self._view.put(state, "state", state.device_id)
         self._view.note("device", state.device_id)
 
+    def states_between(self, *, from_number: int, through_number: int) -> tuple[DeviceState, ...]:
+        found = (self.state(device.device_id) for device in self._between(from_number, through_number))
+        return tuple(state for state in found if state is not None)
+
+    def seen_between(self, *, from_number: int, through_number: int) -> tuple[Seen, ...]:
+        found = (self.seen(device.device_id) for device in self._between(from_number, through_number))
+        return tuple(seen for seen in found if seen is not None)
+
+    def _between(self, from_number: int, through_number: int) -> tuple[Device, ...]:
+        limit = through_number - from_number + 1
+        page = self.fleet_page(product=None, from_number=from_number, limit=limit)
+        return tuple(device for device in page if device.number <= through_number)
+
     def report_row(self, device_id: str, counter: int) -> ReportRow | None:
         return cast("ReportRow | None", self._view.row("report", device_id, self._key_number(device_id), counter))
 
@@ -91,6 +106,31 @@ class FleetRows(Rows):
 
     def seen(self, device_id: str) -> Seen | None:
         return self._view.last_seen(device_id)
+
+    def heard_of(self, numbers: Collection[int]) -> tuple[Heard, ...]:
+        found = (self.device_numbered(number) for number in numbers)
+        return tuple(self._heard(device) for device in found if device is not None)
+
+    def _heard(self, device: Device) -> Heard:
+        seen, state = self.seen(device.device_id), self.state(device.device_id)
+        return Heard(
+            product=device.product,
+            out_of_service=device.out_of_service,
+            holds_place=self._view.row("place", device.device_id) is not None,
+            unsettled=self._is_unsettled(device.device_id),
+            polled_at_ms=None if seen is None else seen.at_ms,
+            reported_at_ms=None if state is None else state.received_at_ms,
+        )
+
+    def _is_unsettled(self, device_id: str) -> bool:
+        parts = (
+            cast("Participation", self._view.row("participation", rollout_id, device_id))
+            for kind in ReleaseKind
+            for rollout_id in self._view.members("rollouts_of_device", device_id, kind)
+        )
+        took = [part for part in parts if part.stage in RUNS_IT]
+        newest = max(took, key=lambda one: (one.permitted_at_ms, one.rollout_id), default=None)
+        return newest is not None and newest.stage is not Stage.SETTLED
 
     def put_seen(self, batch: Sequence[Seen]) -> None:
         for seen in batch:

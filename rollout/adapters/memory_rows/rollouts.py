@@ -6,9 +6,11 @@ from typing import cast
 
 from otacore.errors import Conflict
 from rollout.adapters.memory_rows.view import Rows
+from rollout.domain.judge.groups import Group
 from rollout.domain.judge.plan import JudgePlan
 from rollout.domain.records import (
     HardEvent,
+    Lease,
     OutboxItem,
     PlannedCharger,
     Release,
@@ -100,6 +102,22 @@ class RolloutRows(Rows):
 
     def add_counter(self, rollout_id: str, *, wave: int, name: str, delta: int) -> None:
         self._view.count((wave, name), delta, "counters", rollout_id)
+
+    def groups(self, rollout_id: str) -> tuple[Group, ...]:
+        cells: dict[tuple[int, int], dict[str, int]] = {}
+        counts = cast("Mapping[tuple[int, int, str], int]", self._view.counts("groups", rollout_id))
+        for (stratum, number, cell), value in sorted(counts.items()):
+            cells.setdefault((stratum, number), {})[cell] = value
+        return tuple(Group(stratum, number, some) for (stratum, number), some in cells.items())
+
+    def count_in_group(self, rollout_id: str, *, stratum: int, number: int, cell: str, delta: int) -> None:
+        self._view.count((stratum, number, cell), delta, "groups", rollout_id)
+
+    def lease(self, rollout_id: str) -> Lease | None:
+        return cast("Lease | None", self._view.row("lease", rollout_id))
+
+    def put_lease(self, lease: Lease) -> None:
+        self._view.put(lease, "lease", lease.rollout_id)
 
     def hard_events(self, rollout_id: str) -> tuple[HardEvent, ...]:
         newest: tuple[HardEvent, ...] = (self._view.row("hard_events", rollout_id) or ())[::-1]

@@ -1,15 +1,19 @@
 """`FleetRows` over SQL: sites and chargers, attested state, liveness, one-time tokens."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import bindparam, delete, func, select
 
 from otacore.errors import Conflict
 from otacore.wire.release import ReleaseKind
-from rollout.adapters.sql.mapping import Prepared, RowMap, upsert
-from rollout.adapters.sql.rows import ChangeKind, Rows
+from rollout.adapters.sql.mapping import Prepared, RowMap, among, table_of, upsert
+from rollout.adapters.sql.rows import ChangeKind, Rows, words
 from rollout.adapters.sql.tables import fleet as tables
-from rollout.domain.fleet import Confirmation, Device, DeviceState, EnrolToken, ReportRow, Seen, Site
+from rollout.adapters.sql.tables.work import ParticipationRow, PlaceRow
+from rollout.domain.fleet import Confirmation, Device, DeviceState, EnrolToken, Heard, ReportRow, Seen, Site
+from rollout.domain.offer import RUNS_IT
+from rollout.domain.records import Stage
 
 _SITES = RowMap(Site, tables.SiteRow)
 _DEVICES = RowMap(Device, tables.DeviceRow)
@@ -38,8 +42,40 @@ _CONFIRMED = Prepared(
     .order_by(_confirmation.sequence.desc())
     .limit(bindparam("row_limit"))
 )
+_between = _device.number.between(bindparam("from_number"), bindparam("through_number"))
+_STATES_BETWEEN = Prepared(_STATES.select(_between, _STATES.table.c.device_id == _device.device_id))
+_SEEN_BETWEEN = Prepared(_SEEN.select(_between, _SEEN.table.c.device_id == _device.device_id))
 # Liveness replaces only what is older: a late batch must not turn a charger's clock back.
 _SEE = Prepared(upsert(_SEEN.table, only_if=lambda stored, given: given["at_ms"] >= stored["at_ms"]))
+
+
+_seen, _state, _place = _SEEN.table, _STATES.table, table_of(PlaceRow)
+_part = table_of(ParticipationRow)
+# Of what it took last, as `running_participation` reads it: a few rows by their index.
+_newest_stage = (
+    select(_part.c.stage)
+    .where(_part.c.device_id == _device.device_id, among(_part.c.stage, "stages"))
+    .order_by(_part.c.permitted_at_ms.desc(), _part.c.rollout_id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_listed = func.json_each(bindparam("numbers")).table_valued("value")
+_HEARD_OF = Prepared(
+    select(
+        _device.product,
+        _device.out_of_service,
+        _place.c.device_id.is_not(None),
+        func.coalesce(_newest_stage, Stage.SETTLED.value) != Stage.SETTLED.value,
+        _seen.c.at_ms,
+        _state.c.received_at_ms,
+    )
+    .select_from(
+        _DEVICES.table.outerjoin(_place, _place.c.device_id == _device.device_id)
+        .outerjoin(_seen, _seen.c.device_id == _device.device_id)
+        .outerjoin(_state, _state.c.device_id == _device.device_id)
+    )
+    .where(_device.number.in_(select(_listed.c.value)))
+)
 
 
 class SqlFleetRows(Rows):
@@ -87,6 +123,12 @@ class SqlFleetRows(Rows):
         self._put(_STATES, state)
         self._note(ChangeKind.DEVICE, state.device_id)
 
+    def states_between(self, *, from_number: int, through_number: int) -> tuple[DeviceState, ...]:
+        return self._many(_STATES, _STATES_BETWEEN, {"from_number": from_number, "through_number": through_number})
+
+    def seen_between(self, *, from_number: int, through_number: int) -> tuple[Seen, ...]:
+        return self._many(_SEEN, _SEEN_BETWEEN, {"from_number": from_number, "through_number": through_number})
+
     def report_row(self, device_id: str, counter: int) -> ReportRow | None:
         return self._get(_REPORTS, device_id=device_id, counter=counter)
 
@@ -107,6 +149,13 @@ class SqlFleetRows(Rows):
 
     def seen(self, device_id: str) -> Seen | None:
         return self._get(_SEEN, device_id=device_id)
+
+    def heard_of(self, numbers: Collection[int]) -> tuple[Heard, ...]:
+        rows = self._rows(_HEARD_OF, {"numbers": json.dumps(sorted(numbers)), "stages": words(RUNS_IT)})
+        return tuple(
+            Heard(product, bool(out), bool(holds), bool(unsettled), polled, told)
+            for product, out, holds, unsettled, polled, told in rows
+        )
 
     def put_seen(self, batch: Sequence[Seen]) -> None:
         if batch:

@@ -10,9 +10,11 @@ from otacore.errors import Broken, Conflict, Refused
 from rollout.adapters.sql.mapping import Prepared, RowMap, among, table_of, upsert
 from rollout.adapters.sql.rows import ChangeKind, Rows, words
 from rollout.adapters.sql.tables import rollouts as tables
+from rollout.domain.judge.groups import Group
 from rollout.domain.judge.plan import JudgePlan, read_plan
 from rollout.domain.records import (
     HardEvent,
+    Lease,
     OutboxItem,
     PlannedCharger,
     Release,
@@ -34,6 +36,8 @@ _HARD_EVENTS = RowMap(HardEvent, tables.HardEventRow)
 _VERDICTS = RowMap(StoredVerdict, tables.VerdictRow)
 _PLANS = table_of(tables.JudgePlanRow)
 _COUNTERS = table_of(tables.CounterRow)
+_GROUPS = table_of(tables.GroupCountRow)
+_LEASES = RowMap(Lease, tables.LeaseRow)
 
 _of_rollout: BindParameter[str] = bindparam("of_rollout")
 _rollout = _ROLLOUTS.table.c
@@ -71,6 +75,19 @@ _given = insert(_COUNTERS)
 _COUNT = Prepared(
     _given.on_conflict_do_update(
         index_elements=["rollout_id", "wave", "name"], set_={"value": _counter.value + _given.excluded.value}
+    )
+)
+_group = _GROUPS.c
+_GROUPS_OF = Prepared(
+    select(_group.stratum, _group.number, _group.cell, _group.value)
+    .where(_group.rollout_id == _of_rollout)
+    .order_by(_group.stratum, _group.number)
+)
+_told = insert(_GROUPS)
+_COUNT_IN_GROUP = Prepared(
+    _told.on_conflict_do_update(
+        index_elements=["rollout_id", "stratum", "number", "cell"],
+        set_={"value": _group.value + _told.excluded.value},
     )
 )
 _event = _HARD_EVENTS.table.c
@@ -169,6 +186,22 @@ class SqlRolloutRows(Rows):
     def add_counter(self, rollout_id: str, *, wave: int, name: str, delta: int) -> None:
         self._write(_COUNT, {"rollout_id": rollout_id, "wave": wave, "name": name, "value": delta})
 
+    def groups(self, rollout_id: str) -> tuple[Group, ...]:
+        cells: dict[tuple[int, int], dict[str, int]] = {}
+        for stratum, number, cell, value in self._rows(_GROUPS_OF, {"of_rollout": rollout_id}):
+            cells.setdefault((stratum, number), {})[cell] = value
+        return tuple(_group_of(stratum, number, some) for (stratum, number), some in cells.items())
+
+    def count_in_group(self, rollout_id: str, *, stratum: int, number: int, cell: str, delta: int) -> None:
+        where = {"rollout_id": rollout_id, "stratum": stratum, "number": number, "cell": cell}
+        self._write(_COUNT_IN_GROUP, {**where, "value": delta})
+
+    def lease(self, rollout_id: str) -> Lease | None:
+        return self._get(_LEASES, rollout_id=rollout_id)
+
+    def put_lease(self, lease: Lease) -> None:
+        self._put(_LEASES, lease)
+
     def hard_events(self, rollout_id: str) -> tuple[HardEvent, ...]:
         newest_first = self._many(_HARD_EVENTS, _EVENTS_OF, {"of_rollout": rollout_id})
         told = list(newest_first[::-1])
@@ -183,6 +216,13 @@ class SqlRolloutRows(Rows):
 
     def put_verdict(self, verdict: StoredVerdict) -> None:
         self._put(_VERDICTS, verdict)
+
+
+def _group_of(stratum: int, number: int, cells: Mapping[str, int]) -> Group:
+    try:
+        return Group(stratum, number, cells)
+    except ValueError as error:
+        raise Broken("store.row_unreadable", f"group {number} of stratum {stratum} cannot be read: {error}") from error
 
 
 @lru_cache(maxsize=64)

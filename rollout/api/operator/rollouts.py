@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from otacore.errors import Misuse
 from otacore.ids import MAX_INTEGER
-from otacore.wire.codec import to_plain
 from otacore.wire.release import ReleaseKind
 from rollout.api.documents import body_of, documented, told
 from rollout.api.operator.calls import (
@@ -23,18 +22,17 @@ from rollout.api.operator.calls import (
     etag,
     follow,
 )
-from rollout.api.problems import Problem, answer
 from rollout.api.services import Services
+from rollout.domain.dryrun.stored import DryRunFacts
 from rollout.domain.halt import HaltAnswer
 from rollout.domain.people import Principal
-from rollout.domain.planning import Layout, LayoutRefused, PlanRequest
+from rollout.domain.planning import Layout, PlanRequest
 from rollout.domain.records import Options, Participation, Rollout, Selector
 from rollout.domain.why import Explanation
 from rollout.service.planning import Creation
 from rollout.service.show import MAX_PAGE, Leftovers, Progress
 
 CREATED = 201
-REFUSED = 422
 router = APIRouter(prefix="/rollouts", tags=["rollouts"])
 
 
@@ -87,7 +85,10 @@ def show(rollout_id: str, room: Room, _caller: Viewer) -> Response:
 @router.post(
     "/{rollout_id}/plan",
     summary="Lay the waves out over the registered fleet",
-    description="Answers 422 with reasons and remedies when a wave could not answer. A dry run stores nothing.",
+    description=(
+        "An empty body asks for a proposal; what is given are wishes. A wish that cannot be met is answered with the "
+        "nearest plan that can (`wishes`: wished, proposed, why). A dry run stores nothing."
+    ),
     **documented(takes=PlanRequest, gives=Layout),
 )
 def plan(
@@ -98,10 +99,21 @@ def plan(
     *,
     dry_run: bool = False,
 ) -> Response:
-    """Plan, or say what would help."""
+    """Plan."""
     layout = room.rollouts.plan(caller, rollout_id, given, dry_run=dry_run)
     follow(room)
-    return told(layout) if isinstance(layout, Layout) else answer(_plan_refused(layout))
+    return told(layout)
+
+
+@router.get(
+    "/{rollout_id}/dry-run",
+    summary="What a dry run needs: the stored plan and the shape of the fleet",
+    description="Played by `tidegate rollout simulate` on the caller's machine. One pass over the product's chargers.",
+    **documented(gives=DryRunFacts),
+)
+def dry_run(rollout_id: str, room: Room, _caller: Viewer) -> Response:
+    """Counts only: no names, no keys."""
+    return told(room.dry_run.facts(rollout_id))
 
 
 @router.post("/{rollout_id}/start", summary="Open the first wave as planned", **_ACT)
@@ -188,12 +200,6 @@ def needs_hands(
 def why(rollout_id: str, device_id: str, room: Room, _caller: Viewer) -> Response:
     """The very predicates that polls and permits ask."""
     return told(room.show.why(rollout_id, device_id))
-
-
-def _plan_refused(refused: LayoutRefused) -> Problem:
-    """Why the rollout cannot go like this, what would help, and how each wave was judged."""
-    detail = f"{'; '.join(refused.reasons)}. What would help: {'; '.join(refused.remedies) or 'nothing known'}"
-    return Problem(status=REFUSED, code="plan.cannot_answer", detail=detail, about=to_plain(refused))
 
 
 def _same_as_before(room: Services, caller: Principal, creation: Creation, error: Misuse) -> Rollout:

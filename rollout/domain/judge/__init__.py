@@ -13,5 +13,6 @@ Rules:
 Where to look: `facts.py` what is stored per block, `observe.py` how a report changes it, `plan.py` what was declared
 before the start, `outcomes.py` what a fact means at a watermark, `tables.py` and `capital.py` the numbers,
 `streams.py` the three streams of evidence, `verdict.py` the verdict, `cap.py` how many may be in flight,
-`planner.py` whether a wave can answer at all, `draw.py` who is a control. Reasons: docs/adr/0005-the-judge.md.
+`planner.py` what a wave can show, `margins.py` with which margins, `draw.py` who is a control.
+Reasons: docs/adr/0005-the-judge.md.
 """

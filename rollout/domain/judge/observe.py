@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from rollout.domain.judge.facts import Arm, Block, CensorReason, Event, FeedMark, Member, Start, StartOutcome
-from rollout.domain.judge.plan import JudgePlan
+from rollout.domain.judge.plan import UNHEALTHY, JudgePlan
 
 
 def observe_start(member: Member, plan: JudgePlan, outcome: StartOutcome, *, age_ms: int) -> Member:
@@ -64,6 +64,7 @@ def _first_of_each(plan: JudgePlan, known: tuple[Event, ...], told: list[Event])
     first = {event.metric: event for event in known}
     for event in sorted(told, key=lambda event: event.age_ms):
         metric = plan.metric(event.metric)
-        if metric is not None and event.age_ms >= metric.warm_up_ms:
+        counts = event.metric == UNHEALTHY or (metric is not None and event.age_ms >= metric.warm_up_ms)
+        if counts:
             first.setdefault(event.metric, event)
     return tuple(first[name] for name in sorted(first))

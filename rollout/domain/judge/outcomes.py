@@ -10,8 +10,9 @@ Rules:
 2. A charger is silent when `silence_ms` passed after its last report; `observe.py` takes no data from it after that.
 3. A start that failed, a silent charger (for its own reports) and a censored one leave the soak risk sets at that age.
 4. For PASS (intention to treat, at the horizon) missing data speaks against the claim in both arms: a treated charger
-   is bad when its start failed, it went silent before the horizon, or the metric's event happened; a control is bad
-   by the event alone. Counting silent controls as bad would let an outage of everything, which shows nothing, promote.
+   is bad when its start failed, it went silent before the horizon, the metric's event happened, or it said that it is
+   not healthy; a control is bad by such an event alone. Counting silent controls as bad would let an outage of
+   everything, which shows nothing, promote.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from rollout.domain.judge.facts import Arm, Member, StartOutcome
-from rollout.domain.judge.plan import JudgePlan, MetricPlan, Source
+from rollout.domain.judge.plan import UNHEALTHY, JudgePlan, MetricPlan, Source
 
 NOTHING_KNOWN = -1
 
@@ -98,7 +99,7 @@ def treated_at_horizon(
     start, _ = start_outcome(member, plan, age_now_ms=age_now_ms)
     silent_ms = silent_from_ms(member, plan, age_now_ms=age_now_ms)
     history = track(member, metric, plan, age_now_ms=age_now_ms, feed_age_ms=feed_age_ms)
-    if start is Outcome.BAD or history.event_ms is not None:
+    if start is Outcome.BAD or history.event_ms is not None or _was_unhealthy(member, plan):
         return Outcome.BAD
     if silent_ms is not None and silent_ms < plan.horizon_ms:
         return Outcome.BAD
@@ -113,7 +114,7 @@ def control_at_horizon(
 ) -> Outcome:
     """A control for PASS: bad by a known event alone."""
     history = track(member, metric, plan, age_now_ms=age_now_ms, feed_age_ms=feed_age_ms)
-    if history.event_ms is not None:
+    if history.event_ms is not None or _was_unhealthy(member, plan):
         return Outcome.BAD
     if history.leave_ms < plan.horizon_ms:
         return Outcome.LOST
@@ -123,6 +124,11 @@ def control_at_horizon(
 def _counts(member: Member, plan: JudgePlan, age_ms: int) -> bool:
     first_ms = plan.start.settle_ms if member.arm is Arm.CONTROL else 0
     return first_ms <= age_ms <= plan.start.deadline_ms
+
+
+def _was_unhealthy(member: Member, plan: JudgePlan) -> bool:
+    age_ms = member.event_age_ms(UNHEALTHY)
+    return age_ms is not None and age_ms <= plan.horizon_ms and _before_censoring(member, age_ms)
 
 
 def _before_censoring(member: Member, age_ms: int) -> bool:

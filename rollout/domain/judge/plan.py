@@ -13,7 +13,8 @@ Not offered: `controls: restart` and a tolerated hazard ratio above 1. Neither w
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 from functools import lru_cache
@@ -21,11 +22,18 @@ from functools import lru_cache
 from otacore.wire import checks
 from otacore.wire.codec import decode, encode
 from rollout.domain.judge.facts import MAX_AGE_MS, MAX_CONTROLS, MAX_METRICS
+from rollout.domain.judge.groups import MAX_STRATA
 
 PPM = 1_000_000
+START_WEIGHT, SOAK_WEIGHT, GUARD_WEIGHT = Fraction(3, 10), Fraction(4, 10), Fraction(1, 10)
+"""Shares of the error rate: starts of everybody, soak metrics together, guard metrics together. The rest, a fifth, is
+what the rule over the first twenty starts costs (`guard.py`)."""
+SILENCE, UNHEALTHY = "silence", "unhealthy"
+"""Names of what the guard counts beside the metrics of the plan."""
+SILENCE_CEILING_PPM, UNHEALTHY_CEILING_PPM = 50_000, 20_000
 STAKE_UNIT = 64
 MAX_ROWS = 8
-"""A mixture has at most this many rows, and evidence at most this many start waves."""
+"""A mixture has at most this many rows, and soak evidence at most this many start waves."""
 MAX_WAVES = 64
 
 
@@ -138,32 +146,67 @@ class MetricPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Margin:
+    """What one metric must show in one wave, with the stakes that fit: margins tighten as waves grow."""
+
+    metric: str
+    margin_ppm: int
+    bets: tuple[Bet, ...]
+
+    def __post_init__(self) -> None:
+        checks.slug("metric", self.metric)
+        checks.integer("margin_ppm", self.margin_ppm, 1_000, 900_000)
+        _require_rows("bets", len(self.bets))
+
+
+@dataclass(frozen=True, slots=True)
 class CapPlan:
-    """Exposure cap on starts: what `cap.may_grant` reads."""
+    """Exposure cap on starts, for each wave anew: what `cap.may_grant` reads."""
 
     first: int = 5
     price: int = 10
     """Healthy starts that one failed start takes back."""
     divisor: int = 8
+    before_divisor: int = 64
+    """So many healthy starts of earlier waves let one charger more begin a wave."""
+    most_first: int = 50
+    """With so many a wave begins at most."""
 
     def __post_init__(self) -> None:
-        checks.integer("first", self.first, 1, PPM)
-        checks.integer("price", self.price, 1, PPM)
-        checks.integer("divisor", self.divisor, 1, PPM)
+        for name in ("first", "price", "divisor", "before_divisor", "most_first"):
+            checks.integer(name, getattr(self, name), 1, PPM)
 
 
 @dataclass(frozen=True, slots=True)
 class SoakCapPlan:
-    """Soak cap: how many chargers may be out there that have not yet been clean for `clean_after_ms`."""
+    """Soak cap, for each wave anew: how many chargers may be out that have not yet been clean for `clean_after_ms`."""
 
     first: int = 20
     divisor: int = 8
     clean_after_ms: int = 4 * 3600 * 1000
+    before_divisor: int = 16
+    """So many clean chargers of earlier waves let one charger more begin a wave, up to an eighth of the wave."""
 
     def __post_init__(self) -> None:
         checks.integer("first", self.first, 1, PPM)
         checks.integer("divisor", self.divisor, 1, PPM)
         checks.integer("clean_after_ms", self.clean_after_ms, 1, MAX_AGE_MS)
+        checks.integer("before_divisor", self.before_divisor, 1, PPM)
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """A part of the fleet that has streams and caps of its own, because a fault may hit it alone."""
+
+    hardware: str
+    site_class: str
+    from_version: str
+    """What its chargers ran when the rollout was planned."""
+
+    def __post_init__(self) -> None:
+        checks.text("hardware", self.hardware, 64)
+        checks.text("site_class", self.site_class, 64)
+        checks.text("from_version", self.from_version, 64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,14 +215,21 @@ class WavePlan:
 
     wave: int
     judged_units: int
-    """Pre-drawn treated chargers, one per site, that form blocks in this wave."""
+    """Pre-drawn treated chargers, one per site, that form blocks in this wave, whether it makes a claim or not."""
     makes_claim: bool
+    """Whether PASS is asked for; FAIL evidence and the guard run in every wave."""
     why: str
     """Reason in words; shown when the wave makes no claim."""
+    chargers: int = 0
+    """How many it was planned to reach: how often the streams over everybody stake anew follows from it."""
+    margins: tuple[Margin, ...] = ()
+    """Where this wave asks for another margin than the plan's metrics declare."""
 
     def __post_init__(self) -> None:
         checks.integer("wave", self.wave)
+        _require_distinct("margins", [margin.metric for margin in self.margins])
         checks.integer("judged_units", self.judged_units, 0, PPM)
+        checks.integer("chargers", self.chargers)
         checks.text("why", self.why)
 
 
@@ -204,7 +254,12 @@ class JudgePlan:
     """Small fleets: controls may stand on the treated charger's own site, or on one that another block uses."""
     promote_unproven_after_soak: bool = False
     late_harm_parts: tuple[int, ...] = (1,)
-    """How the halting capital is split over start waves: (2, 1, 1) keeps half of it for harm that begins later."""
+    """How the soak streams' capital is split over start waves: (2, 1, 1) keeps half for harm that begins later."""
+    strata: tuple[Stratum, ...] = ()
+    """Parts of the fleet with streams and caps of their own; the streams over everybody then have half of their error
+    rate, and the strata share the other half."""
+    lab: bool = False
+    """1 to 20 chargers, of which nothing can be shown: the first failed or unhealthy one pauses and asks."""
 
     def __post_init__(self) -> None:
         checks.integer("horizon_ms", self.horizon_ms, 1, MAX_AGE_MS)
@@ -215,6 +270,9 @@ class JudgePlan:
         checks.length("waves", self.waves, MAX_WAVES)
         _require_rows("soak rows", len(self.soak_rows))
         _require_rows("late harm parts", len(self.late_harm_parts))
+        checks.length("strata", self.strata, MAX_STRATA)
+        if len(set(self.strata)) != len(self.strata):
+            raise ValueError("strata must be distinct")
         _require_distinct("metrics", [metric.metric for metric in self.metrics])
         numbers = [wave.wave for wave in self.waves]
         _require_distinct("waves", numbers)
@@ -240,6 +298,22 @@ class JudgePlan:
         """Metrics that must pass: active ones with a margin."""
         return tuple(metric for metric in self.active_metrics if metric.bets)
 
+    @property
+    def passing_or_off(self) -> tuple[MetricPlan, ...]:
+        """Metrics with a margin, switched off or not: what the guard counts."""
+        return tuple(metric for metric in self.metrics if metric.bets)
+
+    def metrics_of(self, wave: int) -> tuple[MetricPlan, ...]:
+        """The passing metrics as that wave asks for them: with its own margins where it has any."""
+        planned = self.wave(wave)
+        own = {} if planned is None else {margin.metric: margin for margin in planned.margins}
+        return tuple(
+            replace(metric, margin_ppm=own[metric.metric].margin_ppm, bets=own[metric.metric].bets)
+            if metric.metric in own
+            else metric
+            for metric in self.passing_metrics
+        )
+
     def metric(self, name: str) -> MetricPlan | None:
         """The metric of that name, switched off or not."""
         return next((metric for metric in self.metrics if metric.metric == name), None)
@@ -248,17 +322,19 @@ class JudgePlan:
         """What was planned for that wave."""
         return next((wave for wave in self.waves if wave.wave == number), None)
 
-    def start_weight(self) -> Fraction:
-        """Share of alpha for the start stream: half, or all of it when nothing else is judged."""
-        return Fraction(1, 2) if self.metrics else Fraction(1)
+    @property
+    def ceilings_ppm(self) -> Mapping[str, int]:
+        """What the guard holds everybody to, by metric: twice the declared base rate and one percentage point.
 
-    def soak_weight(self) -> Fraction:
-        """Share of alpha for each soak metric: the other half in equal parts.
-
-        Bonferroni, not the mean: e-processes of different filtrations may not be averaged.
-        Source: Choe and Ramdas, combining e-processes across filtrations.
+        A metric that is switched off is guarded all the same. Silence and poor health of their own have fixed ceilings.
         """
-        return Fraction(1, 2 * max(1, len(self.metrics)))
+        declared = {metric.metric: 2 * metric.base_ppm + PPM // 100 for metric in self.metrics if metric.bets}
+        return {**declared, SILENCE: SILENCE_CEILING_PPM, UNHEALTHY: UNHEALTHY_CEILING_PPM}
+
+    def stratum_of(self, *, hardware: str, site_class: str, from_version: str) -> int:
+        """Number of a charger's stratum, from 1; 0 when it belongs to none."""
+        wanted = Stratum(hardware, site_class, from_version)
+        return self.strata.index(wanted) + 1 if wanted in self.strata else 0
 
     def to_bytes(self) -> bytes:
         """Canonical bytes; equal plans give equal bytes."""

@@ -1,44 +1,42 @@
-"""Says before the start whether each wave can answer, and refuses a rollout whose waves cannot.
+"""What each wave of a rollout can show: judged units, margins, and how often a good release would pass it.
 
-A wave answers when a release as good as its controls would pass it with at least `ANSWER_PPM` probability. Metrics are
-taken as independent, which asks for a little more than they need. The planner draws nothing and opens nothing.
+It draws nothing, opens nothing and refuses nothing: a wave that cannot show anything makes no claim and says why. Its
+chargers are watched all the same, by blocks, guard and caps.
 
 Rules:
-1. A first wave spans at least two sites and must make a claim.
-2. A later wave for which too few controls are left makes no claim, and its verdict says so.
-3. A wave with controls enough and units too few is refused, with what would help: a wider margin, merged waves, more
-   judged units, or `promote_unproven_after_soak`.
-4. Judged units are one per site. The other chargers of a wave need no controls: hard rules, silence and cap watch them.
+1. Judged units are one per site, and as many as find their controls among chargers that stay unopened; of its own
+   chargers a wave reserves a quarter for that where it must, and half where a claim needs it.
+2. A claim takes `FEWEST_UNITS` judged units on at least two sites: a fault of one site would judge the release.
+3. Which margins those units are asked for, `margins.py` says.
 """
 
-from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from otacore.errors import Misuse
-from rollout.domain.judge.growth import best_bets
-from rollout.domain.judge.plan import PPM, JudgePlan, WavePlan
-from rollout.domain.judge.sizes import NEVER, ROLLOUTS, Setting, units_to_pass
+from rollout.domain.judge.margins import SEED, WIDEST_PPM, as_declared, pass_ppm, percent, wave_metrics
+from rollout.domain.judge.plan import PPM, JudgePlan, Margin, MetricPlan, WavePlan
 
-ANSWER_PPM = 900_000
 MOST_UNITS = 400
-MARGINS_PPM = (20_000, 50_000, 100_000, 150_000, 200_000, 250_000, 300_000, 350_000, 400_000, 500_000)
-SEED = 20261121
-_ENOUGH_PPM = 990_000
-MIN_FIRST_SITES = 2
+FEWEST_UNITS = 37
+QUARTER, HALF = Fraction(1, 4), Fraction(1, 2)
+_FEWEST_SITES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """What one wave finds in one stratum."""
+    """What one wave finds in one stratum of the comparison (product and site class)."""
 
     stratum: str
     sites: int
     """Sites with a charger that this wave opens: at most one judged unit each."""
+    chargers: int
+    """Those chargers."""
     control_sites: int
-    """Sites, none of them judged in this wave, with a charger that stays unopened until the wave's horizon."""
+    """Sites with a charger that this wave opens or leaves unopened; controls stand on others than judged units."""
     control_chargers: int
-    """Those chargers; they count instead of sites when the plan allows own-site controls."""
+    """Chargers that stay unopened until the wave's horizon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +46,24 @@ class WaveSupply:
     wave: int
     strata: tuple[Supply, ...]
 
+    @property
+    def chargers(self) -> int:
+        """How many it opens."""
+        return sum(one.chargers for one in self.strata)
+
+    @property
+    def sites(self) -> int:
+        """On how many sites."""
+        return sum(one.sites for one in self.strata)
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Judged units of one wave in one stratum."""
+
+    stratum: str
+    units: int
+
 
 @dataclass(frozen=True, slots=True)
 class WaveAnswer:
@@ -56,159 +72,139 @@ class WaveAnswer:
     wave: int
     sites: int
     judged_units: int
-    """After sites, controls and the limit of `MOST_UNITS`."""
-    units_wanted: int
-    """Judged units that pass a good release in 90 % of cases; more than 8,192 when no number was found."""
+    by_stratum: tuple[Units, ...]
+    reserved: int
+    """So many of its own chargers serve as controls first and are treated after: the wave's tail."""
+    margins: tuple[Margin, ...]
+    """Of every metric that must pass; empty without a claim."""
     answer_ppm: int
-    """How often a good release passes with the units it has."""
+    """How often a good release passes it; of a wave without claim, that is everything."""
     makes_claim: bool
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The plan with its waves filled in, and how each was judged."""
+    """The plan with its waves filled in, and what each can do."""
 
     plan: JudgePlan
     answers: tuple[WaveAnswer, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PlanRefused:
-    """Why the rollout may not start like this, and what would help."""
-
-    answers: tuple[WaveAnswer, ...]
-    reasons: tuple[str, ...]
-    remedies: tuple[str, ...]
-
-
 def plan_waves(
-    draft: JudgePlan, waves: Sequence[WaveSupply], *, most_units: int = MOST_UNITS, seed: int = SEED
-) -> Planned | PlanRefused:
-    """Fill in the draft's waves, or refuse. Raises: Misuse("judge.no_waves") when there is nothing to plan."""
-    if not waves or not draft.passing_metrics:
-        raise Misuse("judge.no_waves", "name at least one wave and one metric with a margin")
+    draft: JudgePlan,
+    waves: Sequence[WaveSupply],
+    *,
+    declared: Collection[str] | None = None,
+    most_units: int = MOST_UNITS,
+    seed: int = SEED,
+) -> Planned:
+    """Fill in the draft's waves. `declared`: metrics whose margin is the author's wish; None for all of them.
+
+    Raises: Misuse("judge.no_waves").
+    """
+    if not waves:
+        raise Misuse("judge.no_waves", "name at least one wave")
+    wished = frozenset(metric.metric for metric in draft.metrics) if declared is None else frozenset(declared)
     answers = tuple(
-        _answer(draft, wave, first=index == 0, most_units=most_units, seed=seed) for index, wave in enumerate(waves)
+        _answer(draft, wave, wished, first=index == 0, most_units=most_units, seed=seed)
+        for index, wave in enumerate(waves)
     )
-    reasons = tuple(_refusals(draft, answers))
-    if reasons:
-        stuck = [answer for answer in answers if _is_short(draft, answer)]
-        remedies = tuple(line for answer in stuck for line in _remedies(draft, answer, answers, seed=seed))
-        return PlanRefused(answers, reasons, remedies)
-    planned = tuple(WavePlan(one.wave, one.judged_units, one.makes_claim, one.why) for one in answers)
+    planned = tuple(_wave_plan(draft, wave, answer) for wave, answer in zip(waves, answers, strict=True))
     return Planned(replace(draft, waves=planned), answers)
 
 
-def units_wanted(plan: JudgePlan, *, seed: int = SEED, answer_ppm: int = ANSWER_PPM) -> int:
-    """Fewest judged units with which a good release passes all metrics that often; NEVER when none was found."""
-    low, high = 1, NEVER
-    while low < high:
-        middle = (low + high) // 2
-        if pass_ppm(plan, middle, seed=seed) >= answer_ppm:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+def units_of(supply: Supply, draft: JudgePlan, reserve: Fraction) -> int:
+    """Judged units of a stratum when so much of the wave may serve as controls first."""
+    controls = supply.control_chargers + int(supply.chargers * reserve)
+    units = min(supply.sites, controls // draft.controls)
+    return units if draft.own_site_controls else min(units, supply.control_sites // (draft.controls + 1))
 
 
-def pass_ppm(plan: JudgePlan, units: int, *, seed: int = SEED) -> int:
-    """How often a release as good as its controls passes every metric within `units` judged units."""
-    chance = PPM
-    for metric in plan.passing_metrics:
-        setting = Setting(metric.bets, metric.margin_ppm, metric.base_ppm, plan.controls, plan.alpha_ppm)
-        found = units_to_pass(setting, seed, _ENOUGH_PPM)
-        chance = chance * bisect_right(found, units) // ROLLOUTS
-    return chance
-
-
-def _answer(draft: JudgePlan, wave: WaveSupply, *, first: bool, most_units: int, seed: int) -> WaveAnswer:
-    sites = sum(one.sites for one in wave.strata)
-    units = min(most_units, sum(min(one.sites, _controls(draft, one) // draft.controls) for one in wave.strata))
-    wanted, chance = units_wanted(draft, seed=seed), pass_ppm(draft, units, seed=seed)
-    short_of_controls = units < min(sites, most_units, wanted)
-    claims = first or not short_of_controls
-    free = sum(_controls(draft, one) for one in wave.strata)
-    why = (
-        f"{units} judged units; a good release passes with {_percent(chance)}"
-        if claims
-        else f"{wanted} judged units want {wanted * draft.controls} controls, and only {free} are left unopened"
+def _answer(
+    draft: JudgePlan, wave: WaveSupply, wished: frozenset[str], *, first: bool, most_units: int, seed: int
+) -> WaveAnswer:
+    by_stratum = _units(draft, wave, most_units)
+    units = sum(one.units for one in by_stratum)
+    metrics = (
+        wave_metrics(draft, wished, units, seed) if units >= FEWEST_UNITS else as_declared(draft, units, wished, seed)
     )
-    return WaveAnswer(wave.wave, sites, units, wanted, chance, claims, why)
-
-
-def _controls(draft: JudgePlan, supply: Supply) -> int:
-    return supply.control_chargers if draft.own_site_controls else supply.control_sites
-
-
-def _is_short(draft: JudgePlan, answer: WaveAnswer) -> bool:
-    return answer.makes_claim and answer.answer_ppm < ANSWER_PPM and not draft.promote_unproven_after_soak
-
-
-def _refusals(draft: JudgePlan, answers: Sequence[WaveAnswer]) -> list[str]:
-    reasons = []
-    if answers[0].sites < MIN_FIRST_SITES:
-        reasons.append("the first wave must span at least two sites: a fault of one site would judge the release")
-    reasons.extend(
-        f"wave {answer.wave} cannot answer: with {answer.judged_units} judged units a good release passes "
-        f"with {_percent(answer.answer_ppm)}, {_percent(ANSWER_PPM)} is asked for"
-        for answer in answers
-        if _is_short(draft, answer)
-    )
-    return reasons
-
-
-def _remedies(draft: JudgePlan, stuck: WaveAnswer, answers: Sequence[WaveAnswer], *, seed: int) -> list[str]:
-    lines = []
-    margin_ppm = _wide_enough(draft, stuck.judged_units, seed=seed)
-    if margin_ppm is not None:
-        lines.append(f"wave {stuck.wave}: widen the margin to {margin_ppm / 10_000:g} percentage points")
-    if stuck.units_wanted < NEVER:
-        lines.append(f"wave {stuck.wave}: {stuck.units_wanted} judged units, one per site, would do")
-        lines.extend(_merge(stuck, answers))
-    lines.append(f"wave {stuck.wave}: or declare promote_unproven_after_soak (two persons; shown as unproven for ever)")
-    return lines
-
-
-def _wide_enough(draft: JudgePlan, units: int, *, seed: int) -> int | None:
-    """Smallest listed margin at which every metric together would pass with these units."""
-    for margin_ppm in MARGINS_PPM:
-        if all(metric.margin_ppm >= margin_ppm for metric in draft.passing_metrics):
-            continue
-        if pass_ppm(_with_margin(draft, margin_ppm), units, seed=seed) >= ANSWER_PPM:
-            return margin_ppm
-    return None
-
-
-def _with_margin(draft: JudgePlan, margin_ppm: int) -> JudgePlan:
-    """The draft with every narrower margin widened, and the stakes that fit it."""
-    return replace(
-        draft,
-        metrics=tuple(
-            metric
-            if metric.margin_ppm >= margin_ppm or not metric.bets
-            else replace(
-                metric,
-                margin_ppm=margin_ppm,
-                bets=best_bets(margin_ppm=margin_ppm, base_ppm=metric.base_ppm, controls=draft.controls),
-            )
-            for metric in draft.metrics
-        ),
+    chance = 0 if metrics is None else pass_ppm(draft, metrics, units, seed=seed)
+    why = _no_claim(draft, wave, units, metrics)
+    if draft.promote_unproven_after_soak and (first or _finds_controls(draft, wave, most_units)):
+        # The author goes on without an answer: asked for and not given, that is shown as unproven for ever.
+        metrics, why = metrics or draft.passing_metrics, None
+        chance = pass_ppm(draft, metrics, units, seed=seed)
+    said = f"{units} judged units; a good release passes with {percent(chance)}"
+    return WaveAnswer(
+        wave=wave.wave,
+        sites=wave.sites,
+        judged_units=units,
+        by_stratum=by_stratum,
+        reserved=_reserved(draft, wave, by_stratum),
+        margins=()
+        if why or metrics is None
+        else tuple(Margin(one.metric, one.margin_ppm, one.bets) for one in metrics),
+        answer_ppm=PPM if why else chance,
+        makes_claim=why is None,
+        why=why or said,
     )
 
 
-def _merge(stuck: WaveAnswer, answers: Sequence[WaveAnswer]) -> list[str]:
-    """Neighbours that have the missing units. Waves may share sites, and only the author knows how many."""
-    units, last = 0, stuck.wave
-    for answer in answers:
-        if answer.wave >= stuck.wave and units < stuck.units_wanted:
-            units, last = units + answer.judged_units, answer.wave
-    condition = f"if together they span {stuck.units_wanted} sites"
-    if units >= stuck.units_wanted:
-        return [f"wave {stuck.wave}: merge it with the waves up to {last}, {condition}"]
-    before = [answer.wave for answer in answers if answer.wave < stuck.wave]
-    return [f"wave {stuck.wave}: merge it into wave {before[-1]}, {condition}"] if before else []
+def _units(draft: JudgePlan, wave: WaveSupply, most_units: int) -> tuple[Units, ...]:
+    """Rule 1. No more of the wave is reserved than is needed."""
+    found: list[Units] = []
+    for reserve in (Fraction(0),) if draft.lab else (Fraction(0), QUARTER, HALF):
+        found = [Units(one.stratum, units_of(one, draft, reserve)) for one in wave.strata]
+        total = sum(one.units for one in found)
+        enough = min(most_units, wave.sites) if reserve == 0 else min(most_units, FEWEST_UNITS)
+        if total >= enough:
+            break
+    else:
+        if not draft.lab and sum(one.units for one in found) < FEWEST_UNITS:
+            # Half would not make it a claim: a quarter it is.
+            found = [Units(one.stratum, units_of(one, draft, QUARTER)) for one in wave.strata]
+    return _at_most(found, most_units)
 
 
-def _percent(ppm: int) -> str:
-    return f"{ppm / 10_000:.4g} %"
+def _at_most(found: Sequence[Units], most_units: int) -> tuple[Units, ...]:
+    total = sum(one.units for one in found)
+    if total <= most_units:
+        return tuple(found)
+    cut = [Units(one.stratum, one.units * most_units // total) for one in found]
+    left = most_units - sum(one.units for one in cut)
+    return tuple(Units(one.stratum, one.units + (index < left)) for index, one in enumerate(cut))
+
+
+def _reserved(draft: JudgePlan, wave: WaveSupply, by_stratum: Sequence[Units]) -> int:
+    return sum(
+        max(0, units.units * draft.controls - supply.control_chargers)
+        for units, supply in zip(by_stratum, wave.strata, strict=True)
+    )
+
+
+def _finds_controls(draft: JudgePlan, wave: WaveSupply, most_units: int) -> bool:
+    free = sum(units_of(one, draft, Fraction(0)) for one in wave.strata)
+    return free >= min(most_units, wave.sites)
+
+
+def _no_claim(draft: JudgePlan, wave: WaveSupply, units: int, metrics: Sequence[MetricPlan] | None) -> str | None:
+    if not draft.passing_metrics:
+        return "no metric with a margin is switched on"
+    if draft.lab:
+        return "so few chargers show nothing; the first that fails pauses the rollout"
+    if wave.sites < _FEWEST_SITES:
+        return "the wave stands on one site, and a fault of that site would judge the release"
+    if metrics:
+        return None
+    if units < FEWEST_UNITS:
+        return f"{units} judged units, and it takes {FEWEST_UNITS}; blocks, guard and caps watch it"
+    return f"{units} judged units pass no margin up to {percent(WIDEST_PPM)} nearly always"
+
+
+def _wave_plan(draft: JudgePlan, wave: WaveSupply, answer: WaveAnswer) -> WavePlan:
+    declared = {metric.metric: (metric.margin_ppm, metric.bets) for metric in draft.passing_metrics}
+    own = tuple(one for one in answer.margins if declared[one.metric] != (one.margin_ppm, one.bets))
+    return WavePlan(
+        answer.wave, answer.judged_units, answer.makes_claim, answer.why, chargers=wave.chargers, margins=own
+    )

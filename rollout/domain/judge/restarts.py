@@ -35,17 +35,22 @@ def p0_from_restarts(*, failed: int, restarts: int) -> P0 | TooFewRestarts:
     """Smallest rate, in ppm, under which so few failures would be seen with at most 1 % probability."""
     if restarts < MIN_RESTARTS or not 0 <= failed < restarts:
         return TooFewRestarts(restarts)
+    return P0(bound_ppm(failed=failed, restarts=restarts), failed, restarts)
+
+
+def bound_ppm(*, failed: int, restarts: int) -> int:
+    """The bound itself, whatever the number of restarts: few of them give a high one."""
     low, high = failed * PPM // restarts, PPM
     while low < high:
         middle = (low + high) // 2
-        if _at_most(failed, restarts, middle / PPM) <= 1 - _CONFIDENCE:
+        if at_most(failed, restarts, middle / PPM) <= 1 - _CONFIDENCE:
             high = middle
         else:
             low = middle + 1
-    return P0(low, failed, restarts)
+    return low
 
 
-def _at_most(failed: int, restarts: int, rate: float) -> float:
+def at_most(failed: int, restarts: int, rate: float) -> float:
     """P(at most `failed` failures)."""
     if rate <= 0.0:
         return 1.0

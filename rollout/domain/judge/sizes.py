@@ -1,9 +1,10 @@
 """How many judged units a metric needs to pass when the release is as good as its controls: a seeded simulation.
 
 The same tables and capital as the judge. Raw bits of PCG64, whose stream is fixed, so equal seeds give equal answers.
-Not simulated: starts that fail on the treated side alone; declare a base rate that covers them.
+Starts that fail count against the treated side of every metric, as the judge counts them.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -16,10 +17,8 @@ from rollout.domain.judge.plan import PPM, Bet
 from rollout.domain.judge.tables import Table, pass_table
 
 ROLLOUTS = 2_000
-MAX_UNITS = 8_192
-"""No wave is planned with more judged units than this; a metric that needs more cannot answer."""
-NEVER = MAX_UNITS + 1
-_FIRST_UNITS = 64
+_FEWEST_UNITS = 64
+"""Simulated at least, so that waves of nearly equal size share one simulation."""
 _CELLS_AT_ONCE = 2_000_000
 
 
@@ -32,20 +31,22 @@ class Setting:
     base_ppm: int
     controls: int
     alpha_ppm: int
+    dead_ppm: int = 0
+    """Share of treated chargers whose start fails, beside the base rate."""
+
+
+def passing_ppm(setting: Setting, units: int, seed: int) -> int:
+    """How often, in ppm, a release as good as its controls passes this metric within so many judged units."""
+    if units < 1:
+        return 0
+    horizon = max(_FEWEST_UNITS, 1 << (units - 1).bit_length())
+    return bisect_right(units_to_pass(setting, seed, horizon), units) * PPM // ROLLOUTS
 
 
 @lru_cache(maxsize=512)
-def units_to_pass(setting: Setting, seed: int, enough_ppm: int) -> tuple[int, ...]:
-    """Units after which each simulated rollout passes, sorted; NEVER where it was not seen to.
-
-    The horizon is doubled until `enough_ppm` of the rollouts have passed or MAX_UNITS is reached.
-    """
-    units = _FIRST_UNITS
-    while True:
-        found = _simulate(setting, seed, units)
-        if units >= MAX_UNITS or int((found < NEVER).sum()) * PPM >= enough_ppm * ROLLOUTS:
-            return tuple(int(count) for count in np.sort(found))
-        units *= 2
+def units_to_pass(setting: Setting, seed: int, horizon: int) -> tuple[int, ...]:
+    """Units after which each simulated rollout passes, sorted; more than the horizon where it was not seen to."""
+    return tuple(int(count) for count in np.sort(_simulate(setting, seed, horizon)))
 
 
 def _simulate(setting: Setting, seed: int, units: int) -> IntArray:
@@ -61,14 +62,15 @@ def _simulate(setting: Setting, seed: int, units: int) -> IntArray:
 
 
 def _draw(bits: np.random.PCG64, shape: tuple[int, int], setting: Setting) -> IntArray:
-    """Failures [arm member, rollout, unit], each with the base rate."""
-    limit = np.uint64((setting.base_ppm << 64) // PPM)
-    raw = bits.random_raw((1 + setting.controls) * shape[0] * shape[1])
-    failed: IntArray = (raw < limit).astype(np.int64).reshape((1 + setting.controls, *shape))
+    """Failures [arm member, rollout, unit]: the base rate in both arms, failed starts beside it in the treated one."""
+    either_ppm = setting.base_ppm + setting.dead_ppm * (PPM - setting.base_ppm) // PPM
+    raw = bits.random_raw((1 + setting.controls) * shape[0] * shape[1]).reshape((1 + setting.controls, *shape))
+    failed: IntArray = (raw < np.uint64((setting.base_ppm << 64) // PPM)).astype(np.int64)
+    failed[0] = raw[0] < np.uint64((either_ppm << 64) // PPM)
     return failed
 
 
 def _first_crossing(table: Table, needed: int, failed: IntArray) -> IntArray:
     crossed = prefix_capital(table.logs[failed[0], failed[1:].sum(axis=0)], table.log_weights) >= needed
-    first: IntArray = np.where(crossed.any(axis=1), crossed.argmax(axis=1) + 1, NEVER)
+    first: IntArray = np.where(crossed.any(axis=1), crossed.argmax(axis=1) + 1, failed.shape[2] + 1)
     return first

@@ -1,10 +1,10 @@
-"""The three streams of evidence and the one way in which each may be read.
+"""The two streams over judged blocks, PASS and SOAK, and the one way in which each may be read.
 
 Failures are seen early and successes only after the soak, so a stream that is read as outcomes arrive sees failures
 first: with no difference between the arms it halts most rollouts (tests/sim/test_judge_traps.py plants that
 reading). Two readings are valid and fast:
 
-* START and PASS: prefixes in the order of ENTRY, every unknown taken as the worst for the claim. The imputed product of
+* PASS: prefixes in the order of ENTRY, every unknown taken as the worst for the claim. The imputed product of
   a prefix never exceeds its final product, and Ville's inequality covers all prefixes of the final sequence at once,
   so it does not matter when, how often or why somebody looks.
 * SOAK: log-rank, failure by failure in the order of age inside a block. Members of a block have equal age at equal
@@ -18,11 +18,12 @@ the dependence between chargers, sites and outages.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from fractions import Fraction
 
 import numpy as np
 
 from rollout.domain.judge import capital as money
+from rollout.domain.judge.evidence import Claim, Evidence
 from rollout.domain.judge.facts import Block, Watermark
 from rollout.domain.judge.logs import IntArray
 from rollout.domain.judge.outcomes import (
@@ -30,48 +31,11 @@ from rollout.domain.judge.outcomes import (
     Outcome,
     Track,
     control_at_horizon,
-    start_outcome,
     track,
     treated_at_horizon,
 )
-from rollout.domain.judge.plan import JudgePlan, MetricPlan
-from rollout.domain.judge.tables import Table, log_weights, pass_table, soak_table, start_table
-
-
-class Claim(StrEnum):
-    """What a stream can show."""
-
-    FAIL = "fail"
-    PASS = "pass"  # noqa: S105 - a verdict, no password
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """One stream as read at a watermark: integers only, so that a stored verdict can be compared bit for bit."""
-
-    stream: str
-    """"start", "soak:<metric>" or "pass:<metric>"."""
-    claim: Claim
-    capital: int
-    """In units of 2^-24: at the first prefix that decides, else the best one; for soak, of everything read."""
-    threshold: int
-    read: int
-    """START and PASS: length of that prefix in blocks. SOAK: failures read."""
-    logs: tuple[int, ...]
-    """Logs of the mixture rows there, weights included, in units of 2^-32 bit."""
-    blocks: int
-    """Blocks that are not withdrawn."""
-    treated_bad: int
-    treated_known: int
-    controls_bad: int
-    controls_known: int
-    pending: int
-    """Members whose outcome is still to come (START and PASS)."""
-
-    @property
-    def crossed(self) -> bool:
-        """Whether the claim is shown."""
-        return self.capital >= self.threshold
+from rollout.domain.judge.plan import SOAK_WEIGHT, JudgePlan, MetricPlan
+from rollout.domain.judge.tables import Table, log_weights, pass_table, soak_table
 
 
 @dataclass(slots=True)
@@ -108,27 +72,6 @@ class _Tally:
             controls_known=self.controls_known,
             pending=self.pending,
         )
-
-
-def start_evidence(plan: JudgePlan, blocks: Sequence[Block], watermark: Watermark) -> Evidence:
-    """Do more treated chargers stay away than their controls explain, plus p0? Runs over all waves.
-
-    Unknown treated: came back. Unknown or missing control: silent, since the factor falls with every silent control.
-    """
-    table, tally = start_table(plan.start, plan.controls), _Tally()
-    cells: list[tuple[int, int]] = []
-    kept = [block for block in blocks if not block.withdrawn]
-    for block in kept:
-        age_now_ms = watermark.now_ms - block.entered_at_ms
-        treated, *controls = [start_outcome(member, plan, age_now_ms=age_now_ms)[0] for member in block.members()]
-        tally.add(treated, controls)
-        back = sum(outcome is Outcome.GOOD for outcome in controls)
-        cells.append((int(treated is Outcome.BAD), plan.controls - back))
-    logs = _cells(table, cells)
-    split = np.concatenate([np.where(_since(plan, kept, k)[:, None], logs, 0) for k in _start_waves(plan)], axis=-1)
-    needed = money.threshold(plan.alpha, plan.start_weight())
-    read, at = _best_prefix(split, _split_weights(plan, table), needed)
-    return tally.evidence("start", Claim.FAIL, needed, read=read, logs=at)
 
 
 def pass_evidence(plan: JudgePlan, metric: MetricPlan, blocks: Sequence[Block], watermark: Watermark) -> Evidence:
@@ -175,8 +118,17 @@ def soak_evidence(plan: JudgePlan, metric: MetricPlan, blocks: Sequence[Block], 
             read += 1
     sums = np.concatenate([per_block[_since(plan, kept, k)].sum(axis=0) for k in _start_waves(plan)])
     logs = sums + _split_weights(plan, table)
-    needed = money.threshold(plan.alpha, plan.soak_weight())
+    needed = money.threshold(plan.alpha, soak_weight(plan))
     return tally.evidence(f"soak:{metric.metric}", Claim.FAIL, needed, read=read, logs=logs)
+
+
+def soak_weight(plan: JudgePlan) -> Fraction:
+    """Share of the error rate for each soak metric, switched off or not.
+
+    Bonferroni, not the mean: e-processes of different filtrations may not be averaged.
+    Source: Choe and Ramdas, combining e-processes across filtrations.
+    """
+    return SOAK_WEIGHT / max(1, len(plan.metrics))
 
 
 def read_failures(treated: Track, controls: Sequence[Track]) -> list[tuple[int, int, int]]:

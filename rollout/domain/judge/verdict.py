@@ -1,11 +1,13 @@
-"""The verdict over a wave: pass, fail, undecided, or no claim at all, with everything needed to compute it again.
+"""The verdict over a wave: pass, fail, halt, undecided, or no claim at all, with everything needed to compute it again.
 
 It does not advance, halt or roll back; the controller does. Hard rules (safety trips) stand outside.
 
 Rules:
-1. FAIL wins over PASS. FAIL evidence runs over all blocks of the rollout, PASS evidence over those of the wave.
+1. FAIL wins over HALT, and both over PASS. They run over the whole rollout, PASS over the blocks of the wave.
+   FAIL: a concurrent comparison says so, hence the release is taken back: a soak metric; or too many starts failed, and
+   references agree against "3 % or less" (`starts.py`). HALT: too many starts failed without that, or the guard.
 2. PASS needs every metric with a margin that is not switched off, each at full alpha. Nothing judged is never a pass.
-3. A wave that was planned without a claim answers NO_CLAIM in so many words, unless FAIL evidence stands.
+3. A wave that was planned without a claim answers NO_CLAIM in so many words, unless FAIL or HALT evidence stands.
 4. A verdict is a pure function of plan, facts and watermark. It names the digests of both, the rule, and the logs of
    every stream as integers; `recompute` compares them for equality.
 """
@@ -18,14 +20,18 @@ from itertools import pairwise
 
 from otacore.errors import Broken, Misuse
 from otacore.wire.codec import encode
-from rollout.domain.judge.capital import in_words
+from rollout.domain.judge.everybody import Watched, lab_reasons, watch
+from rollout.domain.judge.evidence import Claim, Evidence
 from rollout.domain.judge.facts import Block, Watermark
+from rollout.domain.judge.groups import Group, written
 from rollout.domain.judge.plan import JudgePlan, WavePlan
-from rollout.domain.judge.streams import Claim, Evidence, pass_evidence, soak_evidence, start_evidence
+from rollout.domain.judge.streams import pass_evidence, soak_evidence
+from rollout.domain.judge.words import in_words
 
-RULE = "tidegate-judge/1"
+RULE = "tidegate-judge/2"
 """Names streams, readings, rounding and order of decision; any change of a number for equal facts is a new rule."""
-MAX_BLOCKS = 20_000
+MAX_BLOCKS = 25_600
+"""400 judged units in each of 64 waves: one block for each, drawn once, so no charger can make more of them."""
 
 
 class Kind(StrEnum):
@@ -33,6 +39,8 @@ class Kind(StrEnum):
 
     PASS = "pass"  # noqa: S105 - a verdict, no password
     FAIL = "fail"
+    HALT = "halt"
+    """Too many are bad, and nothing shows that the release did it: no more permits, and a person is asked."""
     UNDECIDED = "undecided"
     NO_CLAIM = "no_claim"
 
@@ -52,6 +60,7 @@ class Verdict:
     plan_digest: str
     facts_digest: str
     facts_blocks: int
+    units_gone: int = 0
     rule: str = RULE
 
 
@@ -64,8 +73,18 @@ class Recomputed:
     """Names of the fields that differ."""
 
 
-def judge(plan: JudgePlan, blocks: Sequence[Block], *, wave: int, watermark: Watermark) -> Verdict:
-    """Judge a wave from all blocks of the rollout, as far as known at the watermark.
+def judge(
+    plan: JudgePlan,
+    blocks: Sequence[Block],
+    groups: Sequence[Group],
+    *,
+    wave: int,
+    watermark: Watermark,
+    units_gone: int = 0,
+) -> Verdict:
+    """Judge a wave from all blocks and groups of the rollout, as far as known at the watermark.
+
+    `units_gone`: judged units of the wave that have not come and will not.
 
     Raises: Misuse("judge.unknown_wave"), Broken("judge.bad_facts").
     """
@@ -73,36 +92,40 @@ def judge(plan: JudgePlan, blocks: Sequence[Block], *, wave: int, watermark: Wat
     if planned is None:
         raise Misuse("judge.unknown_wave", f"wave {wave} is not in the judge's plan; plan the rollout again")
     ordered = _in_entry_order(plan, blocks)
-    harm = _harm(plan, ordered, watermark)
-    passing = _passing(plan, [block for block in ordered if block.wave == wave], watermark)
-    kind, reasons = _decide(plan, planned, harm, passing)
+    watched = watch(plan, groups)
+    soak = tuple(soak_evidence(plan, metric, ordered, watermark) for metric in plan.active_metrics)
+    passing = _passing(plan, [block for block in ordered if block.wave == wave], watermark, wave=wave)
+    kind, reasons = _harm(plan, watched, soak) or _promotion(plan, planned, passing)
     return Verdict(
         kind=kind,
         wave=wave,
         reasons=reasons,
-        evidence=(*harm, *passing),
-        exhausted=kind is Kind.UNDECIDED and _is_exhausted(planned, passing),
+        evidence=(*watched.evidence, watched.concurrent, *soak, *passing),
+        exhausted=kind is Kind.UNDECIDED and _is_exhausted(planned, passing, units_gone),
         watermark=watermark,
         plan_digest=plan.digest(),
-        facts_digest=facts_digest(ordered),
+        facts_digest=facts_digest(ordered, groups),
         facts_blocks=len(ordered),
+        units_gone=units_gone,
     )
 
 
-def recompute(stored: Verdict, plan: JudgePlan, blocks: Sequence[Block]) -> Recomputed:
+def recompute(stored: Verdict, plan: JudgePlan, blocks: Sequence[Block], groups: Sequence[Group]) -> Recomputed:
     """Judge again from the stored facts; equal means every integer and every word. Raises: as `judge`."""
-    again = judge(plan, blocks, wave=stored.wave, watermark=stored.watermark)
+    again = judge(plan, blocks, groups, wave=stored.wave, watermark=stored.watermark, units_gone=stored.units_gone)
     differing = tuple(
         field.name for field in fields(Verdict) if getattr(stored, field.name) != getattr(again, field.name)
     )
     return Recomputed(equal=not differing, differences=differing)
 
 
-def facts_digest(blocks: Sequence[Block]) -> str:
-    """SHA-256 over the canonical bytes of the blocks in the order of entry, one line each."""
+def facts_digest(blocks: Sequence[Block], groups: Sequence[Group]) -> str:
+    """SHA-256 over the canonical bytes of the blocks, then of the groups, in the order of entry, one line each."""
     hasher = hashlib.sha256()
     for block in blocks:
         hasher.update(encode(block) + b"\n")
+    for group in sorted(groups, key=lambda one: (one.stratum, one.number)):
+        hasher.update(written(group).encode() + b"\n")
     return hasher.hexdigest()
 
 
@@ -119,46 +142,40 @@ def _in_entry_order(plan: JudgePlan, blocks: Sequence[Block]) -> list[Block]:
     return ordered
 
 
-def _harm(plan: JudgePlan, blocks: Sequence[Block], watermark: Watermark) -> tuple[Evidence, ...]:
-    soak = (soak_evidence(plan, metric, blocks, watermark) for metric in plan.active_metrics)
-    return (start_evidence(plan, blocks, watermark), *soak)
+def _passing(plan: JudgePlan, blocks: Sequence[Block], watermark: Watermark, *, wave: int) -> tuple[Evidence, ...]:
+    return tuple(pass_evidence(plan, metric, blocks, watermark) for metric in plan.metrics_of(wave))
 
 
-def _passing(plan: JudgePlan, blocks: Sequence[Block], watermark: Watermark) -> tuple[Evidence, ...]:
-    return tuple(pass_evidence(plan, metric, blocks, watermark) for metric in plan.passing_metrics)
+def _harm(plan: JudgePlan, watched: Watched, soak: Sequence[Evidence]) -> tuple[Kind, tuple[str, ...]] | None:
+    compared = [evidence for evidence in soak if evidence.crossed]
+    if compared:
+        return Kind.FAIL, tuple(in_words(plan, evidence) for evidence in compared)
+    crossed = [evidence for evidence in watched.evidence if evidence.crossed]
+    reasons = [in_words(plan, evidence) for evidence in crossed]
+    if watched.first_starts is not None:
+        rule = watched.first_starts
+        reasons.insert(0, f"{rule.failed} of the first {rule.of_first} chargers did not come back healthy")
+    if plan.lab and not reasons:
+        reasons = [*lab_reasons(watched)]
+    if not reasons:
+        return None
+    of_starts = watched.first_starts is not None or any(evidence.claim is Claim.FAIL for evidence in crossed)
+    if of_starts and watched.concurrent.crossed:
+        return Kind.FAIL, (*reasons, in_words(plan, watched.concurrent))
+    return Kind.HALT, tuple(reasons)
 
 
-def _decide(
-    plan: JudgePlan, planned: WavePlan, harm: Sequence[Evidence], passing: Sequence[Evidence]
-) -> tuple[Kind, tuple[str, ...]]:
-    failed = [evidence for evidence in harm if evidence.crossed]
-    if failed:
-        return Kind.FAIL, tuple(_in_words(plan, evidence) for evidence in failed)
+def _promotion(plan: JudgePlan, planned: WavePlan, passing: Sequence[Evidence]) -> tuple[Kind, tuple[str, ...]]:
     if not planned.makes_claim:
         return Kind.NO_CLAIM, (f"wave {planned.wave} makes no claim: {planned.why}",)
     if not passing:
         return Kind.NO_CLAIM, (f"wave {planned.wave} makes no claim: no metric with a margin is switched on",)
     lacking = [evidence for evidence in passing if not evidence.crossed]
     if lacking:
-        return Kind.UNDECIDED, tuple(_in_words(plan, evidence) for evidence in lacking)
-    return Kind.PASS, tuple(_in_words(plan, evidence) for evidence in passing)
+        return Kind.UNDECIDED, tuple(in_words(plan, evidence, wave=planned.wave) for evidence in lacking)
+    return Kind.PASS, tuple(in_words(plan, evidence, wave=planned.wave) for evidence in passing)
 
 
-def _is_exhausted(planned: WavePlan, passing: Sequence[Evidence]) -> bool:
-    return all(evidence.pending == 0 and evidence.blocks >= planned.judged_units for evidence in passing)
-
-
-def _in_words(plan: JudgePlan, evidence: Evidence) -> str:
-    bad = f"{evidence.treated_bad} of {evidence.treated_known} treated chargers"
-    controls = f"{evidence.controls_bad} of {evidence.controls_known} controls"
-    odds = f"evidence {in_words(evidence.capital)}, {in_words(evidence.threshold)} needed"
-    name = evidence.stream.partition(":")[2]
-    if evidence.stream == "start":
-        return f"start: {bad} did not come back healthy in time, {controls} were silent; {odds}"
-    if evidence.claim is Claim.FAIL:
-        failures = f"{evidence.treated_bad} treated chargers and {evidence.controls_bad} controls"
-        return f"{name}: treated chargers fail sooner than their controls: {failures} failed first; {odds}"
-    metric = plan.metric(name)
-    margin = "" if metric is None else f" (margin {metric.margin_ppm / 10_000:g} percentage points)"
-    waiting = f", {evidence.pending} outcomes to come" if evidence.pending else ""
-    return f"{name}{margin}: {bad} and {controls} were bad{waiting}; {odds}"
+def _is_exhausted(planned: WavePlan, passing: Sequence[Evidence], units_gone: int) -> bool:
+    units = planned.judged_units - units_gone
+    return all(evidence.pending == 0 and evidence.blocks >= units for evidence in passing)

@@ -62,6 +62,7 @@ def started(
         f"control={theirs.fileno()}",
         f"power={power}",
         f"log={descriptor}",
+        "hardware=rev-a",
         "seed=7",
         f"permille={permille}",
         f"trial={int(trial)}",

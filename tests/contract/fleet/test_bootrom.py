@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +41,11 @@ class Box:
         self.records.write_boot(BootRecord(pair))
 
     def change(self, change: Callable[[SlotPair], SlotPair]) -> None:
-        self.write(change(self.records.read_boot().firmware))
+        self.write(change(self.pair))
+
+    @property
+    def pair(self) -> SlotPair:
+        return self.records.read_boot().firmware
 
     def boots(self) -> list[Line]:
         return [line for line in read_log(self.directory / LOG_NAME) if line.event == "boot"]
@@ -53,15 +58,23 @@ class Box:
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[Box]:
     """A charger as delivered, with short seconds."""
-    (tmp_path / "slots").mkdir()
-    log = ChargerLog(tmp_path / LOG_NAME, SystemClock())
+    with delivered(tmp_path, "rev-a") as made:
+        yield made
+
+
+@contextmanager
+def delivered(directory: Path, hardware: str) -> Iterator[Box]:
+    """A charger with a board of that revision."""
+    (directory / "slots").mkdir(parents=True)
+    log = ChargerLog(directory / LOG_NAME, SystemClock())
     rom = BootRom(
-        record=TwoCopyRecord(FileStorage(), tmp_path / "records", "boot"),
-        slots=slot_files(tmp_path),
+        hardware=hardware,
+        record=TwoCopyRecord(FileStorage(), directory / "records", "boot"),
+        slots=slot_files(directory),
         log=log,
         temper=Temper(seed=1, permille=10),
     )
-    made = Box(tmp_path, rom, FileRecords(FileStorage(), tmp_path / "records"))
+    made = Box(directory, rom, FileRecords(FileStorage(), directory / "records"))
     made.write(slots.factory_pair(made.put(SlotName.A, image("1.0.0"), "1.0.0"), FIRMWARE))
     yield made
     rom.close()
@@ -98,6 +111,18 @@ def test_firmware_that_dies_on_boot_falls_back_by_itself(box: Box) -> None:
     pair = box.records.read_boot().firmware
     assert pair.b.status is SlotStatus.INVALID
     assert pair.failed_trial == TRIAL
+
+
+def test_firmware_that_does_not_know_a_board_dies_on_that_board_alone(tmp_path: Path) -> None:
+    """The demo's fifth chapter would show a fault that every canary has."""
+    booted = {}
+    for hardware in ("rev-a", "rev-b"):
+        with delivered(tmp_path / hardware, hardware) as box:
+            fresh = slots.verified(box.pair, SlotName.B, box.put(SlotName.B, image("1.3.1"), "1.3.1"))
+            box.write(slots.armed(fresh, TRIAL, FIRMWARE))
+            booted[hardware] = box.came_up().firmware.slot
+            assert {line.facts["hardware"] for line in box.boots()} == {hardware}
+    assert booted == {"rev-a": SlotName.B, "rev-b": SlotName.A}
 
 
 @pytest.mark.parametrize("rubbish", [b"\n", b"\x7fELF not python", b"import nothing_like_that", b"while"])

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import judge
-from bench.judge.rows import Measured, Row
+from bench import judge, resumable
+from bench.resumable import Measured, Row
 
 
 class Counted:
@@ -93,4 +93,4 @@ def test_what_is_measured_is_the_judge_and_its_bench() -> None:
     for folder in judge.MEASURED_CODE:
         assert list(folder.glob("*.py")), folder
     assert [folder.name for folder in judge.MEASURED_CODE] == ["judge", "judge"]
-    assert judge.code_digest(judge.MEASURED_CODE) != judge.code_digest(judge.MEASURED_CODE[:1])
+    assert resumable.code_digest(judge.MEASURED_CODE) != resumable.code_digest(judge.MEASURED_CODE[:1])

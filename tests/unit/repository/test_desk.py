@@ -28,7 +28,7 @@ from tests.fakes.signed_world import (
 )
 
 START_S = START_MS // 1000
-ONE_PCT, TEN_PCT = DEFAULT_PACE[0].share, DEFAULT_PACE[1].share
+ONE_PCT, FIVE_PCT = DEFAULT_PACE[0].share, DEFAULT_PACE[1].share
 NAMES = tuple(sorted(name_hash("00" * 16, f"charger-{number}") for number in range(60)))
 HOLD = CampaignAction.HOLD
 
@@ -106,23 +106,23 @@ def test_wider_than_the_first_step_is_refused(
 def test_sooner_than_the_pace_is_told_to_come_back(world: SignedWorld, release: Released) -> None:
     """Otherwise the hours between steps would not hold, or an honest rollout would be ended by asking early."""
     world.desk.publish(release.order("roll-1", epoch=START_S, share=ONE_PCT))
-    world.pass_time(24 * HOUR_MS - 1)
+    world.pass_time(12 * HOUR_MS - 1)
     world.publisher.refresh_online()
-    wider = release.order("roll-1", epoch=START_S + 1, share=TEN_PCT)
+    wider = release.order("roll-1", epoch=START_S + 1, share=FIVE_PCT)
     with pytest.raises(Unavailable, match=r"campaign\.too_soon.* in 1 s"):
         world.desk.publish(wider)
     world.pass_time(1)
     world.desk.publish(wider)
-    assert _seen(world).share == TEN_PCT
+    assert _seen(world).share == FIVE_PCT
 
 
 def test_the_pace_is_kept_by_a_desk_that_starts_anew(world: SignedWorld, release: Released) -> None:
     """Otherwise restarting the repository host would forget how long a step has stood."""
     world.desk.publish(release.order("roll-1", epoch=START_S, share=ONE_PCT))
-    world.pass_time(23 * HOUR_MS)
+    world.pass_time(11 * HOUR_MS)
     world.publisher.refresh_online()
     _publisher, desk = world.rival("after-restart", world.memory)
-    wider = release.order("roll-1", epoch=START_S + 1, share=TEN_PCT)
+    wider = release.order("roll-1", epoch=START_S + 1, share=FIVE_PCT)
     with pytest.raises(Unavailable, match=r"campaign\.too_soon"):
         desk.publish(wider)
     world.pass_time(HOUR_MS)

@@ -314,7 +314,7 @@ def test_patterns_overlap_when_one_path_fits_both() -> None:
 def test_the_words_name_everything_that_changes_who_runs_what() -> None:
     """S3: otherwise a holder would sign something that the words left out."""
     text = "\n".join(tell(_release(_manifest(from_versions=("1.1.0",), stepping_stones=("1.0.0",)))))
-    facts = ("1.2.0", PRODUCT, "rev-a", IMAGE, "aa" * 32, "security version 2", "336 h", "1 % or 50 named", "48 h")
+    facts = ("1.2.0", PRODUCT, "rev-a", IMAGE, "aa" * 32, "security version 2", "336 h", "1 % or 50 named", "24 h")
     for fact in (*facts, "only from 1.1.0", "only after 1.0.0", "version 5"):
         assert fact in text
     floor = tell(_change({floor_path(PRODUCT): encode(replace(FLOOR, serial=4, security_version=7))}))

@@ -61,6 +61,9 @@ class RolloutRow(SQLModel, table=True):
     hard_shown_ms: int = big()
     hard_forgiven_ms: int = big()
     sweep_after: str
+    phase: int
+    phase_since_ms: int = big()
+    watched_from: int
 
 
 class WaveRow(SQLModel, table=True):
@@ -79,6 +82,7 @@ class WaveRow(SQLModel, table=True):
     opened_at_ms: int | None = big(default=None)
     passed_at_ms: int | None = big(default=None)
     outcome: str | None = None
+    before: str | None = json_text(nullable=True)
 
 
 class JudgePlanRow(SQLModel, table=True):
@@ -125,6 +129,30 @@ class CounterRow(SQLModel, table=True):
     value: int = big()
 
 
+class GroupCountRow(SQLModel, table=True):
+    """One cell of a group (`judge/groups.py`)."""
+
+    __tablename__ = "group_count"
+    __table_args__ = (WITHOUT_ROWID,)
+    rollout_id: str = key()
+    stratum: int = big_key()
+    number: int = big_key()
+    cell: str = key()
+    value: int = big()
+
+
+class LeaseRow(SQLModel, table=True):
+    """`Lease`."""
+
+    __tablename__ = "lease"
+    rollout_id: str = key()
+    read_at_ms: int = big()
+    standing: str
+    outage_since_ms: int | None = big(default=None)
+    failures: int
+    error: str
+
+
 class HardEventRow(SQLModel, table=True):
     """`HardEvent`; `entry` gives the order of those of one instant."""
 
@@ -148,6 +176,7 @@ class VerdictRow(SQLModel, table=True):
     at_ms: int = big()
     verdict: str = json_text()
     blocks: str = json_text()
+    groups: str = json_text()
 
 
 class ChangeRow(SQLModel, table=True):

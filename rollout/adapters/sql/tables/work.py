@@ -31,6 +31,7 @@ class ParticipationRow(SQLModel, table=True):
     confirmed_at_ms: int | None = big(default=None)
     cleanness: str
     reason: str
+    entry: str | None = json_text(nullable=True)
 
 
 class PermitRowRow(SQLModel, table=True):

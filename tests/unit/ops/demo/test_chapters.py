@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
-from ops.demo.chapters import play_good
+from ops.demo.chapters import play_good, play_hidden
 from ops.demo.progress import Scene, scene_of
 from ops.demo.scale import SMALL
 from ops.demo.stage import Stage
 from ops.world import PublishedRelease
 from otacore.errors import Broken
+from otacore.wire.codec import to_plain
 from otacore.wire.release import EMERGENCY_PACE, Part, ReleaseKind, ReleaseManifest
+from rollout.domain.judge.plan import WavePlan
+from rollout.domain.planning import PlanRequest
 
 EVERYBODY = SMALL.chargers
 
@@ -68,8 +72,13 @@ class PaperStage:
     def create(self, rollout_id: str, **_: object) -> None:
         """As asked."""
 
-    def plan(self, rollout_id: str, request: object) -> Mapping[str, Any]:
-        return {"answers": []}
+    def plan(self, rollout_id: str, request: PlanRequest) -> Mapping[str, Any]:
+        assert request.judge is not None
+        waves = tuple(
+            WavePlan(number, judged_units=0, makes_claim=False, why="on paper", chargers=9)
+            for number, _ in enumerate(request.waves, start=1)
+        )
+        return {"answers": [], "judge": to_plain(replace(request.judge, waves=waves))}
 
     def start(self, rollout_id: str, reason: str) -> None:
         """As asked."""
@@ -78,13 +87,13 @@ class PaperStage:
         return ()
 
 
-def _completed(*, proven: bool | None) -> PaperStage:
+def _ended(state: str, *, result: str | None = None, rollout_id: str = "good-1-1-0") -> PaperStage:
     wave = {"number": 1, "planned": EVERYBODY, "opened_at_ms": 5, "outcome": "passed"}
     shown = {
-        "rollout": {"rollout_id": "good-1-1-0", "state": "completed", "epoch": 7, "wave": 1, "question": None},
+        "rollout": {"rollout_id": rollout_id, "state": state, "epoch": 7, "wave": 1, "question": None},
         "waves": [{"wave": wave, "tally": {"good": EVERYBODY, "bad": 0}}],
         "counters": {"settled": EVERYBODY},
-        "proven": proven,
+        "result": result,
         "last_verdict": None,
     }
     return PaperStage(scene_of(shown))
@@ -92,14 +101,32 @@ def _completed(*, proven: bool | None) -> PaperStage:
 
 def test_the_good_release_is_completed_and_proven() -> None:
     """The legitimate case, before the others."""
-    stage = _completed(proven=True)
+    stage = _ended("completed", result="proven")
     assert play_good(cast("Stage", stage)).name == "firmware 1.1.0"
     assert "good-1-1-0 is completed, proven" in stage.said
 
 
-@pytest.mark.parametrize("proven", [False, None])
-def test_a_good_release_that_nobody_proved_stops_the_story(*, proven: bool | None) -> None:
+@pytest.mark.parametrize("result", ["unproven", "watched", None])
+def test_a_good_release_that_nobody_proved_stops_the_story(*, result: str | None) -> None:
     """The demo would succeed although its judge never said that the good release is well."""
     with pytest.raises(Broken) as stopped:
-        play_good(cast("Stage", _completed(proven=proven)))
+        play_good(cast("Stage", _ended("completed", result=result)))
+    assert stopped.value.code == "demo.stuck"
+
+
+def test_the_hidden_fault_is_promised_by_the_plan_before_it_is_met() -> None:
+    """A number that is found afterwards would always hold."""
+    stage = _ended("rolled_back", rollout_id="hidden-1-3-1")
+    played = play_hidden(cast("Stage", stage))
+    (promised,) = [index for index, said in enumerate(stage.said) if f"at most {played.most} chargers of rev-b" in said]
+    assert promised < stage.said.index("hidden-1-3-1 is rolled back")
+    assert played.most is not None
+    assert 0 < played.most < SMALL.newer_chargers
+
+
+@pytest.mark.parametrize("state", ["completed", "paused"])
+def test_a_hidden_fault_that_is_not_taken_back_by_itself_stops_the_story(state: str) -> None:
+    """Completed is what it used to be; paused would wait for a person who is not in the story."""
+    with pytest.raises(Broken) as stopped:
+        play_hidden(cast("Stage", _ended(state)))
     assert stopped.value.code == "demo.stuck"

@@ -8,8 +8,17 @@ import pytest
 from ops.demo.claims import BadRelease, Claim, Expected, Halt, all_claims
 from ops.demo.history import Activation, Boot, History
 
-FACTORY, GOOD, SICK, DEAD, CAP = "factory", "good", "sick", "dead", "cap"
-SIGNED = {FACTORY: "1.0.0", GOOD: "firmware 1.1.0", SICK: "1.2.0", DEAD: "1.3.0", CAP: "configuration 1.0.0"}
+FACTORY, GOOD, SICK, DEAD, HIDDEN, CAP = "factory", "good", "sick", "dead", "hidden", "cap"
+SIGNED = {
+    FACTORY: "1.0.0",
+    GOOD: "firmware 1.1.0",
+    SICK: "1.2.0",
+    DEAD: "1.3.0",
+    HIDDEN: "1.3.1",
+    CAP: "configuration 1.0.0",
+}
+FIRST_EPOCH, NEXT_EPOCH = 7, 8
+TOGETHER = "times that two chargers of a site went down, or back, at once"
 SITES = 12
 EXPECTED = Expected(
     signed=SIGNED,
@@ -18,12 +27,28 @@ EXPECTED = Expected(
         BadRelease(
             "1.3.0", DEAD, f"release {DEAD}", most=10, good_sha256=GOOD, dies_on_boot=True, start_deadline_ms=1_000
         ),
+        BadRelease(
+            "1.3.1",
+            HIDDEN,
+            f"release {HIDDEN}",
+            most=2,
+            good_sha256=GOOD,
+            dies_on_boot=True,
+            start_deadline_ms=1_000,
+            only_on="rev-b",
+        ),
     ),
-    halted={f"release {SICK}": "1.2.0", f"release {DEAD}": "1.3.0", f"release {CAP}": "configuration 1.0.0"},
+    halted={
+        f"release {SICK}": "1.2.0",
+        f"release {DEAD}": "1.3.0",
+        f"release {CAP}": "configuration 1.0.0",
+        f"release {HIDDEN}": "1.3.1",
+    },
     halts=(
-        Halt("1.2.0", f"release {SICK}", at_ms=2_500, announced=1),
-        Halt("1.3.0", f"release {DEAD}", at_ms=3_500, announced=0),
+        Halt("1.2.0", f"release {SICK}", at_ms=2_500, announced=1, by_itself=True),
+        Halt("1.3.0", f"release {DEAD}", at_ms=3_500, announced=0, by_itself=True),
         Halt("configuration 1.0.0", f"release {CAP}", at_ms=4_050, announced=0, until_ms=4_090),
+        Halt("1.3.1", f"release {HIDDEN}", at_ms=5_500, announced=0, by_itself=True),
     ),
     firmware_sha256=GOOD,
     config_sha256=CAP,
@@ -31,27 +56,38 @@ EXPECTED = Expected(
 )
 
 
-def installs(at_ms: int, name: str) -> Activation:
-    return Activation(at_ms, f"release {name}", back_ms=at_ms + 9)
+def installs(at_ms: int, name: str, *, epoch: int = 0) -> Activation:
+    return Activation(at_ms, f"release {name}", back_ms=at_ms + 9, epoch=epoch)
+
+
+def leaves(at_ms: int, name: str) -> Activation:
+    return Activation(at_ms, f"release {name}", is_install=False, back_ms=at_ms + 9)
 
 
 def charger(number: int) -> History:
-    """Chargers 0 to 2 also saw the sick release, 3 to 8 the dead one; two chargers stand on each site."""
+    """Chargers 0 to 2 also saw the sick release, 3 to 8 the dead one; two chargers stand on each site.
+
+    The last three sites have another board. 12 to 16 were canaries of the hidden release; 17, 21 and 22 came later.
+    """
+    newer = number % SITES >= SITES - 3
     boots = [Boot(0, FACTORY, "a"), Boot(1_000 + 10 * number, GOOD, "b")]
     made = [installs(1_000 + 10 * number, GOOD)]
     if number < 3:
         boots += [Boot(2_000 + 10 * number, SICK, "a"), Boot(2_600, GOOD, "b")]
-        made += [
-            installs(2_000 + 10 * number, SICK),
-            Activation(2_600, f"release {SICK}", is_install=False, back_ms=2_609),
-        ]
+        made += [installs(2_000 + 10 * number, SICK), leaves(2_600, SICK)]
     elif number < 9:
         boots += [Boot(3_000 + 10 * number, DEAD, "a"), Boot(3_005 + 10 * number, GOOD, "b")]
         made.append(installs(3_000 + 10 * number, DEAD))
     made.append(installs(4_100 + 10 * number, CAP))
+    if number in {12, 13, 14, 15, 16, 17, 21, 22}:
+        at_ms, back_ms = 5_000 + 10 * number, 5_005 + 10 * number if newer else 5_600 + 10 * number
+        boots += [Boot(at_ms, HIDDEN, "a"), Boot(back_ms, GOOD, "b")]
+        made.append(installs(at_ms, HIDDEN, epoch=FIRST_EPOCH if number < 17 else NEXT_EPOCH))
+        made += [] if newer else [leaves(back_ms, HIDDEN)]
     return History(
         device_id=f"c-{number}",
         site_id=f"site-{number % SITES}",
+        hardware="rev-b" if newer else "rev-a",
         boots=tuple(boots),
         configs=(CAP,),
         activations=tuple(made),
@@ -140,7 +176,34 @@ def test_an_activation_after_the_halt_that_it_did_not_announce_fails() -> None:
 def test_a_release_that_nobody_halted_proves_nothing(halt: Halt) -> None:
     """Without a halt nothing comes after one: the table would be the better, the less was stopped."""
     without = replace(EXPECTED, halts=tuple(one for one in EXPECTED.halts if one is not halt))
-    assert failing(FLEET, without) == [f"halts of {halt.release}"]
+    needed_nobody = [f"halts of {halt.release} that needed a person"] if halt.by_itself else []
+    assert failing(FLEET, without) == [f"halts of {halt.release}", *needed_nobody]
+
+
+def test_a_bad_release_that_only_a_person_stopped_fails() -> None:
+    """What a person must notice, nobody notices at night."""
+    by_people = replace(EXPECTED, halts=tuple(replace(halt, by_itself=False) for halt in EXPECTED.halts))
+    assert failing(FLEET, by_people) == [f"halts of {bad.version} that needed a person" for bad in EXPECTED.bad]
+
+
+def test_a_canary_with_the_board_in_question_fails() -> None:
+    """Then the first wave could have shown what is wrong, and the chapter would show nothing."""
+    first = tuple(replace(made, epoch=FIRST_EPOCH) for made in FLEET[21].activations)
+    fleet = (*FLEET[:21], replace(FLEET[21], activations=first), *FLEET[22:])
+    assert failing(fleet) == ["canaries of 1.3.1 that were rev-b"]
+
+
+def test_more_of_a_board_than_promised_fail_however_many_others_had_it() -> None:
+    """Eight chargers ran it, two of the board on which it is bad."""
+    assert failing(FLEET, replace(EXPECTED, bad=(*EXPECTED.bad[:2], replace(EXPECTED.bad[2], most=1)))) == [
+        "chargers of rev-b that ever ran 1.3.1"
+    ]
+
+
+def test_a_board_that_never_ran_it_proves_nothing() -> None:
+    """Without one that was harmed nothing was stopped in time."""
+    fleet = [one if one.hardware == "rev-a" else replace(one, boots=one.boots[:2]) for one in FLEET]
+    assert "chargers of rev-b that ever ran 1.3.1" in failing(fleet)
 
 
 def test_an_activation_while_an_operators_halt_lasts_fails() -> None:
@@ -158,6 +221,17 @@ def test_more_starts_than_the_cap_allows_fail() -> None:
     assert "activations of 1.3.0 beyond its cap" in failing(fleet)
 
 
+def test_a_failure_that_the_server_has_not_heard_of_yet_is_no_breach() -> None:
+    """A charger writes that it is back before it can report it; meanwhile the first five may all go."""
+    late = [
+        replace(one, activations=tuple(replace(made, back_ms=made.at_ms + 25) for made in one.activations))
+        for one in FLEET
+    ]
+    what = "activations of 1.3.0 beyond its cap"
+    assert what not in failing((*late[:8], *late[9:]))  # without the sixth
+    assert what in failing(late)
+
+
 def test_a_start_that_missed_its_deadline_makes_room_under_the_cap() -> None:
     """The server counts a silent charger as failed then; the table must not call that a breach."""
     slow = [
@@ -171,7 +245,16 @@ def test_a_start_that_missed_its_deadline_makes_room_under_the_cap() -> None:
 def test_two_chargers_of_a_site_that_are_down_together_fail() -> None:
     """R5: a site keeps charging."""
     first = replace(FLEET[0], activations=(replace(FLEET[0].activations[0], back_ms=1_000 + 10 * SITES + 1),))
-    assert failing(with_first(first)) == ["times that two chargers of a site were taken down at once"]
+    assert failing(with_first(first)) == [TOGETHER]
+
+
+def test_one_charger_may_leave_a_release_while_another_takes_one() -> None:
+    """R5: a rollback has a place of its own at each site, and no second one."""
+    install = FLEET[0].activations[0].at_ms
+    mate = replace(FLEET[SITES], activations=(*FLEET[SITES].activations, leaves(install + 1, SICK)))
+    assert failing((*FLEET[:SITES], mate, *FLEET[SITES + 1 :])) == []
+    other = replace(FLEET[0], activations=(*FLEET[0].activations, leaves(install + 2, SICK)))
+    assert failing((other, *FLEET[1:SITES], mate, *FLEET[SITES + 1 :])) == [TOGETHER]
 
 
 def test_a_charger_is_no_second_one_beside_itself() -> None:

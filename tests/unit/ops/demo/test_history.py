@@ -13,7 +13,8 @@ def line(at_ms: int, event: str, **facts: Fact) -> Line:
 
 
 def boot(at_ms: int, sha256: str, slot: str = "a", why: str = "primary") -> Line:
-    return line(at_ms, "boot", sha256=sha256, slot=slot, why=why, release_digest=f"release of {sha256}")
+    facts = {"slot": slot, "why": why, "release_digest": f"release of {sha256}", "hardware": "rev-b"}
+    return line(at_ms, "boot", sha256=sha256, **facts)
 
 
 def armed(at_ms: int, sha256: str, purpose: str = "install") -> Line:
@@ -98,5 +99,11 @@ def test_a_way_back_is_told_from_a_way_forward() -> None:
 
 def test_an_activation_knows_when_the_server_gave_leave() -> None:
     """The cap is about permits, not about when chargers came round to using them."""
-    told = read(*FIRST_DAY, line(29, "permit", server_time_ms=27), armed(30, NEW), line(31, "kept"), armed(40, OLD))
-    assert [made.permitted_ms for made in told.activations] == [27, 0]
+    permit = line(29, "permit", server_time_ms=27, epoch=5)
+    told = read(*FIRST_DAY, permit, armed(30, NEW), line(31, "kept"), armed(40, OLD))
+    assert [(made.permitted_ms, made.epoch) for made in told.activations] == [(27, 5), (0, 0)]
+
+
+def test_the_board_is_what_the_boot_rom_says() -> None:
+    """What a release did to one revision must not rest on what somebody registered."""
+    assert read(*FIRST_DAY).hardware == "rev-b"

@@ -19,7 +19,7 @@ def shown(**changed: Any) -> dict[str, Any]:
             },
         ],
         "counters": {"permitted": 3, "withdrawn": 1, "kept": 2},
-        "proven": changed.get("proven"),
+        "result": changed.get("result"),
         "last_verdict": changed.get("last_verdict"),
     }
 
@@ -54,8 +54,8 @@ def test_a_failing_verdict_is_told_in_words_with_what_follows() -> None:
 
 def test_a_completed_rollout_says_whether_it_is_proven() -> None:
     """Proven and unproven must never look alike."""
-    for proven, word in ((True, "proven"), (False, "unproven")):
-        after = scene_of(shown(rollout={"state": "completed"}, proven=proven))
+    for word in ("proven", "watched", "unproven"):
+        after = scene_of(shown(rollout={"state": "completed"}, result=word))
         assert list(news(scene_of(shown()), after)) == [f"r-1 is completed, {word}"]
 
 

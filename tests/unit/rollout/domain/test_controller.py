@@ -1,11 +1,20 @@
 """The controller's next step, read off one situation."""
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
 
-from rollout.domain.controller import Situation, Step, Wait, WaveOutcome, next_step
+from rollout.domain.controller import (
+    READINGS_BEFORE_ASKING,
+    Situation,
+    Step,
+    Wait,
+    WaveOutcome,
+    next_step,
+    unreadable,
+)
 from rollout.domain.judge.facts import Watermark
 from rollout.domain.judge.verdict import Kind, Verdict
 from rollout.domain.machine import TRANSITIONS, Event
@@ -46,8 +55,11 @@ def _situation(kind: Kind | None = Kind.PASS, rollout: Rollout = RUNNING, **chan
         hard_events=(),
         cap_is_full=False,
         start_deadline_ms=10_000,
+        horizon_ms=60_000,
         promote_unproven=False,
+        lab=False,
         next_pace=PaceAnswer(allowed=True, earliest_ms=NOW_MS),
+        outage=False,
         refused=None,
         now_ms=NOW_MS,
     )
@@ -75,6 +87,56 @@ def test_a_wave_that_passed_is_followed_by_the_next_one_and_the_last_one_complet
 def test_a_fail_rolls_back_by_itself_also_while_waiting(state: State) -> None:
     """A threshold that is crossed while somebody sleeps over an approval must not be lost."""
     assert _event(_situation(Kind.FAIL, replace(RUNNING, state=state))) is Event.ROLL_BACK
+
+
+def test_a_halt_stops_permits_and_asks_and_takes_nothing_back() -> None:
+    """A ceiling that is crossed may be a season: rolled back by itself, good releases would be taken from the fleet."""
+    step = next_step(_situation(Kind.HALT))
+    assert isinstance(step, Step)
+    assert (step.event, step.reason) == (Event.HALT, "because")
+    assert step.question is not None
+    assert "because" in step.question
+    assert _event(_situation(Kind.HALT, replace(RUNNING, state=State.PAUSED))) is Event.HALT, "a pause is no answer"
+    assert _event(_situation(Kind.HALT, replace(RUNNING, state=State.HALTED))) is None, "it has asked already"
+
+
+def test_a_lab_pauses_and_asks_where_a_fleet_halts_and_rolls_back_where_a_fleet_does() -> None:
+    """Of so few nothing is shown: a lab that halted at each bad charger would need two persons for every try."""
+    step = next_step(_situation(Kind.HALT, lab=True))
+    assert isinstance(step, Step)
+    assert step.event is Event.PAUSE
+    assert step.question is not None
+    for state in (State.PAUSED, State.HALTED):
+        assert _event(_situation(Kind.HALT, replace(RUNNING, state=state), lab=True)) is None
+    assert _event(_situation(Kind.FAIL, lab=True)) is Event.ROLL_BACK
+
+
+@pytest.mark.parametrize("kind", [Kind.FAIL, Kind.HALT])
+def test_harm_among_those_who_come_late_halts_the_offer_of_a_completed_rollout_and_asks(kind: Kind) -> None:
+    """Else latecomers would take a release that kills them, or it would be taken from a whole fleet that runs well."""
+    completed = replace(RUNNING, state=State.COMPLETED)
+    step = next_step(_situation(kind, completed))
+    assert isinstance(step, Step)
+    assert step.event is Event.HALT
+    assert step.question is not None
+    assert step.question.startswith("Chargers that came late are bad: because")
+    paused = replace(RUNNING, state=State.PAUSED, resume_to=State.COMPLETED)
+    assert _event(_situation(kind, paused)) is Event.HALT
+    assert _event(_situation(kind, replace(paused, state=State.HALTED))) is None
+    assert _event(_situation(kind, replace(RUNNING, state=State.COMPLETED), lab=True)) is Event.PAUSE
+
+
+def test_readings_that_fail_pause_and_ask_at_the_third_in_a_row() -> None:
+    """A judge that cannot read its facts would hold the fleet back for ever without a word, or shout at a hiccup."""
+    assert unreadable(RUNNING, READINGS_BEFORE_ASKING - 1, "x") is None
+    for state in (State.RUNNING, State.COMPLETED):
+        step = unreadable(replace(RUNNING, state=state), READINGS_BEFORE_ASKING, "store.row_unreadable: block 7")
+        assert step is not None
+        assert step.event is Event.PAUSE
+        assert step.question is not None
+        assert "store.row_unreadable: block 7" in step.question
+    for state in set(State) - {State.RUNNING, State.COMPLETED}:
+        assert unreadable(replace(RUNNING, state=state), READINGS_BEFORE_ASKING, "x") is None
 
 
 def test_a_pass_opens_nothing_before_the_soak_is_over_or_while_it_waits() -> None:
@@ -127,11 +189,12 @@ def test_a_cap_that_stays_full_without_a_verdict_asks_a_person() -> None:
     assert _event(_situation(Kind.UNDECIDED, full, cap_is_full=False)) is None
 
 
-def test_a_wave_without_a_claim_passes_by_its_baseline_and_says_so() -> None:
-    """A last wave has no controls left; hard rules, silence and the baseline judge it."""
+def test_a_wave_without_a_claim_passes_as_watched_and_says_what_its_numbers_allow() -> None:
+    """A last wave has no controls left: guard and baseline judge it, and nobody may read its end as proven."""
     step = next_step(_situation(Kind.NO_CLAIM, waves=(FIRST,)))
     assert isinstance(step, Step)
-    assert (step.event, step.outcome) == (Event.COMPLETE, WaveOutcome.NO_CLAIM)
+    assert (step.event, step.outcome) == (Event.COMPLETE, WaveOutcome.WATCHED)
+    assert step.reason == "wave 1: watched (9 clean of 9: fewer than 28 % are bad, with 95 % confidence)"
     short = {(1, Stage.SETTLED.value): 8, (1, Stage.CONFIRMED.value): 2}
     assert _event(_situation(Kind.NO_CLAIM, counters=short)) is None
     bad = {(1, Stage.SETTLED.value): 8, (1, Stage.SILENT.value): 2}
@@ -187,7 +250,33 @@ def test_a_rollback_ends_when_nobody_is_on_the_way() -> None:
 @pytest.mark.parametrize("kind", [None, *Kind])
 def test_every_step_is_one_that_the_machine_knows(state: State, kind: Kind | None) -> None:
     """A step that the machine refuses would be tried at every tick for ever."""
-    for hard in ((), _hard("s-1"), _hard("s-1", "s-2")):
-        for waves in ((FIRST,), (FIRST, LAST)):
-            step = next_step(_situation(kind, replace(RUNNING, state=state), hard_events=hard, waves=waves))
-            assert isinstance(step, Wait) or (state, step.event) in TRANSITIONS
+    for hard, waves, lab, resume_to in product(
+        ((), _hard("s-1"), _hard("s-1", "s-2")), ((FIRST,), (FIRST, LAST)), (False, True), (None, State.COMPLETED)
+    ):
+        rollout = replace(RUNNING, state=state, resume_to=resume_to)
+        step = next_step(_situation(kind, rollout, hard_events=hard, waves=waves, lab=lab))
+        assert isinstance(step, Wait) or (state, step.event) in TRANSITIONS
+
+
+def test_while_the_fleet_is_cut_off_nothing_is_counted_as_failed_and_nothing_passes() -> None:
+    """Whoever was cut off counted as failed: a person was asked about a good release, and told that it had failed."""
+    silent = {(1, Stage.SILENT.value): 9, (1, Stage.SETTLED.value): 1}
+    for kind in (Kind.NO_CLAIM, Kind.PASS):
+        step = next_step(_situation(kind, counters=silent, outage=True))
+        assert isinstance(step, Wait)
+        assert "cut off" in step.reason
+    assert _event(_situation(Kind.NO_CLAIM, counters=silent)) is Event.PAUSE
+
+
+def test_an_outage_that_does_not_end_asks_all_the_same() -> None:
+    """A few chargers that never came back would keep a rollout waiting, and nobody would know."""
+    waited = replace(RUNNING, wait_from_ms=NOW_MS - 1_001_000)
+    step = next_step(_situation(Kind.NO_CLAIM, waited, outage=True))
+    assert isinstance(step, Step)
+    assert (step.event, "cut off" in (step.question or "")) == (Event.PAUSE, True)
+
+
+@pytest.mark.parametrize("kind", [Kind.FAIL, Kind.HALT])
+def test_harm_stops_a_rollout_in_an_outage_too(kind: Kind) -> None:
+    """A brick has its references; an outage must be no shelter for it."""
+    assert _event(_situation(kind, outage=True)) in (Event.ROLL_BACK, Event.HALT)

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
-from otacore.wire.report import HealthEvent
+from otacore.wire.report import Fact, HealthEvent, Phase, Report
 from rollout.domain.evidence import censored, duties, observe, withdrawn
 from rollout.domain.judge.facts import Block, CensorReason, Event, StartOutcome
+from rollout.domain.judge.plan import UNHEALTHY
 from rollout.domain.records import Stage
-from tests.fakes.rollout_rows import block
+from tests.fakes.rollout_rows import RUNNING, block
 from tests.fakes.rollout_world import judge_draft
 
 PLAN = judge_draft()
@@ -16,9 +17,26 @@ SETTLE_MS, DEADLINE_MS = PLAN.start.settle_ms, PLAN.start.deadline_ms
 
 
 def _told(
-    device_id: str, age_ms: int, *events: HealthEvent, stage: Stage | None = None, before: Block = BLOCK
+    device_id: str,
+    age_ms: int,
+    *events: HealthEvent,
+    stage: Stage | None = None,
+    healthy: bool = True,
+    before: Block = BLOCK,
 ) -> Block:
-    return observe(before, device_id, PLAN, now_ms=ENTERED_MS + age_ms, events=events, stage=stage)
+    report = Report(
+        device_id=device_id,
+        counter=5,
+        boot_id="boot-2",
+        fact=Fact.STATE,
+        phase=Phase.IDLE,
+        healthy=healthy,
+        firmware=RUNNING,
+        config=None,
+        armed_nonce=None,
+        events=events,
+    )
+    return observe(before, device_id, PLAN, now_ms=ENTERED_MS + age_ms, report=report, stage=stage)
 
 
 def test_all_clocks_of_a_block_start_with_the_permit() -> None:
@@ -36,6 +54,25 @@ def test_a_treated_charger_has_started_when_it_is_kept_and_failed_when_it_fell_b
         start = _told("c-1", 500, stage=stage).treated.start
         assert start is not None
         assert (start.outcome, start.age_ms) == (outcome, 500)
+
+
+def test_a_charger_that_is_not_healthy_in_its_first_report_after_the_start_has_failed_to_start() -> None:
+    """A release that boots and then says that it is broken would count as a good start."""
+    for stage in (Stage.KEPT, Stage.CONFIRMED, Stage.SETTLED, Stage.UNWELL):
+        start = _told("c-1", 500, stage=stage, healthy=False).treated.start
+        assert start is not None
+        assert start.outcome is StartOutcome.FAILED
+    well = _told("c-1", 500, stage=Stage.KEPT)
+    ill = _told("c-1", 600, stage=Stage.KEPT, healthy=False, before=well)
+    assert ill.treated.start == well.treated.start, "the first word stands"
+
+
+def test_poor_health_is_an_event_of_the_charger_in_both_arms() -> None:
+    """Counted in one arm alone, chargers that are ill all over the fleet would halt or promote the release."""
+    for device_id, one in (("c-1", 0), ("c-2", 1)):
+        members = _told(device_id, 700, stage=Stage.ARMED, healthy=False).members()
+        assert members[one].events == (Event(UNHEALTHY, 700),)
+        assert members[1 - one].events == ()
 
 
 def test_a_control_is_there_when_it_reports_after_the_time_of_a_restart() -> None:

@@ -14,9 +14,9 @@ from rollout.domain.offer import (
     Offering,
     Refusal,
     Work,
-    could_ever,
     explain,
     first_refusal,
+    lasting_refusal,
 )
 from rollout.domain.people import Latch
 from rollout.domain.records import Selector, Stage, State
@@ -145,6 +145,8 @@ def test_a_charger_that_was_never_configured_may_get_its_first_configuration() -
 
 def test_planning_counts_whoever_could_ever_get_it() -> None:
     """Counting those who cannot would keep every rollout short of its planned number."""
-    assert could_ever(replace(OPEN, waves=(), rollout=replace(OPEN.rollout, state=State.DRAFT)), FIT, now_ms=NOW_MS)
-    assert could_ever(OPEN, replace(FIT, state=None), now_ms=NOW_MS)
-    assert not could_ever(OPEN, replace(FIT, state=replace(HEALTHY, highest_firmware="1.1.0")), now_ms=NOW_MS)
+    draft = replace(OPEN.rollout, state=State.DRAFT)
+    assert lasting_refusal(replace(OPEN, waves=(), rollout=draft), FIT, now_ms=NOW_MS) is None
+    assert lasting_refusal(OPEN, replace(FIT, state=None), now_ms=NOW_MS) is None
+    beyond = replace(FIT, state=replace(HEALTHY, highest_firmware="1.1.0"))
+    assert lasting_refusal(OPEN, beyond, now_ms=NOW_MS) is Refusal.NOT_ABOVE_CONFIRMED

@@ -20,9 +20,10 @@ OPEN = replace(ROLLOUT, pace_step=0, pace_since_ms=0, held_since_ms=None, held_m
         (0, 51, 1),
         (FULL_SHARE // 100, 50, 0),
         (FULL_SHARE // 100 + 1, 0, 1),
-        (FULL_SHARE // 10, 1000, 1),
-        (FULL_SHARE // 10, 1001, 2),
-        (FULL_SHARE, 9_999, 2),
+        (FULL_SHARE // 20, 250, 1),
+        (FULL_SHARE // 20, 251, 2),
+        (FULL_SHARE // 4, 1250, 2),
+        (FULL_SHARE, 9_999, 3),
     ],
 )
 def test_an_opening_needs_the_first_step_that_covers_it(share: int, named: int, step: int) -> None:
@@ -38,22 +39,29 @@ def test_an_emergency_release_needs_no_wait_whatever_it_names() -> None:
 def test_the_next_step_waits_its_hours_to_the_millisecond_without_the_held_ones() -> None:
     """Going too early would be refused while the present wave is closed."""
     held = replace(OPEN, held_ms=5 * HOUR_MS)
-    ready_ms = 24 * HOUR_MS + 5 * HOUR_MS
+    ready_ms = 12 * HOUR_MS + 5 * HOUR_MS
     assert not may_open(held, DEFAULT_PACE, 1, now_ms=ready_ms - 1).allowed
     answer = may_open(held, DEFAULT_PACE, 1, now_ms=ready_ms)
     assert (answer.allowed, answer.earliest_ms) == (True, ready_ms)
 
 
-def test_no_step_is_skipped_and_the_present_one_is_free() -> None:
-    """Skipping is what the pace is there to forbid."""
-    assert not may_open(OPEN, DEFAULT_PACE, 2, now_ms=10**12).allowed
+def test_a_step_is_skipped_when_the_hours_of_all_steps_up_to_it_have_passed() -> None:
+    """A fleet too small for the middle steps would else wait for an opening that nobody needs."""
+    assert not may_open(OPEN, DEFAULT_PACE, 2, now_ms=24 * HOUR_MS - 1).allowed
+    assert may_open(OPEN, DEFAULT_PACE, 2, now_ms=24 * HOUR_MS).allowed
+    answer = may_open(OPEN, DEFAULT_PACE, 3, now_ms=24 * HOUR_MS)
+    assert (answer.allowed, answer.earliest_ms) == (False, 48 * HOUR_MS)
+
+
+def test_what_no_step_covers_is_never_allowed_and_the_present_step_is_free() -> None:
+    """Waiting for what never comes would be a rollout that stands for ever without a question."""
     assert not may_open(OPEN, DEFAULT_PACE, None, now_ms=10**12).allowed
     assert may_open(OPEN, DEFAULT_PACE, 0, now_ms=1).allowed
 
 
 def test_time_under_a_hold_does_not_ripen() -> None:
     """An opening that was held for a day would jump a step on its release."""
-    held = replace(OPEN, held_since_ms=23 * HOUR_MS)
+    held = replace(OPEN, held_since_ms=11 * HOUR_MS)
     assert not may_open(held, DEFAULT_PACE, 1, now_ms=100 * HOUR_MS).allowed
-    ripe = replace(OPEN, held_since_ms=25 * HOUR_MS)
+    ripe = replace(OPEN, held_since_ms=13 * HOUR_MS)
     assert may_open(ripe, DEFAULT_PACE, 1, now_ms=100 * HOUR_MS).allowed

@@ -9,13 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otacore.wire.release import ReleaseKind
-from otacore.wire.report import Fact, Phase, Report, Running
+from otacore.wire.report import Fact, HealthEvent, Phase, Report, Running
+from rollout.domain.fleet import DeviceState
+from rollout.domain.health import SAFETY_TRIP
+from rollout.domain.judge.entry import Entry, entered, with_bad, with_start
+from rollout.domain.judge.facts import StartOutcome
+from rollout.domain.judge.plan import SILENCE, UNHEALTHY
 from rollout.domain.participation import (
     Reading,
+    StartCount,
     after_report,
     after_soak_deadline,
     after_start_deadline,
     counter_moves,
+    heard_since_soak,
     with_cleanness,
 )
 from rollout.domain.records import Cleanness, Participation, Stage
@@ -28,6 +35,20 @@ NEW = replace(RUNNING, release_digest=DIGEST, other_digest=OTHER_DIGEST)
 TRIAL = replace(NEW, confirmed=False)
 OLD = replace(RUNNING, release_digest=OTHER_DIGEST, other_digest=None)
 SOAK_MS = 1_000
+DEADLINE_MS, WARM_UP_MS, SILENCE_MS = 100, 50, 300
+READING = Reading(
+    in_order=True,
+    permit=PERMIT,
+    soak_ms=SOAK_MS,
+    going_back=False,
+    now_ms=10,
+    start_deadline_ms=DEADLINE_MS,
+    judged={"h7": WARM_UP_MS},
+    silence_ms=SILENCE_MS,
+)
+PERMITTED_MS = 5
+ENTRY = entered(group=3, stratum=2, is_counted=True, references=("c-7", "c-8"))
+ENTERED = replace(PART, permitted_at_ms=PERMITTED_MS, entry=ENTRY)
 
 
 def _report(fact: Fact, running: Running, **changes: Any) -> Report:
@@ -59,8 +80,21 @@ def _after(
     now_ms: int = 10,
     part: Participation = PART,
 ) -> Participation:
-    reading = Reading(in_order=in_order, permit=PERMIT, soak_ms=SOAK_MS, going_back=going_back, now_ms=now_ms)
+    reading = replace(READING, in_order=in_order, going_back=going_back, now_ms=now_ms)
     return after_report(replace(part, stage=stage), report, reading)
+
+
+def _entry_after(
+    report: Report, stage: Stage = Stage.PERMITTED, *, age_ms: int = 10, entry: Entry = ENTRY, going_back: bool = False
+) -> Entry:
+    part = replace(ENTERED, entry=entry)
+    told = _after(report, stage, now_ms=PERMITTED_MS + age_ms, part=part, going_back=going_back).entry
+    assert told is not None
+    return told
+
+
+def _after_soak(part: Participation, state: DeviceState | None) -> Participation:
+    return after_soak_deadline(part, state, soak_ms=SOAK_MS, now_ms=9_999)
 
 
 def test_a_good_install_goes_through_its_stages_and_settles_after_the_soak() -> None:
@@ -172,11 +206,11 @@ def test_the_end_of_a_soak_without_a_good_word_is_an_outcome() -> None:
     """A charger that nobody hears of would stay "confirmed" for ever."""
     part = replace(PART, stage=Stage.CONFIRMED)
     heard = replace(STATE, received_at_ms=SOAK_MS)
-    assert after_soak_deadline(part, heard, soak_ms=SOAK_MS, now_ms=9_999).stage is Stage.UNWELL
+    assert _after_soak(part, heard).stage is Stage.UNWELL
     quiet = replace(STATE, received_at_ms=SOAK_MS - 1)
-    assert after_soak_deadline(part, quiet, soak_ms=SOAK_MS, now_ms=9_999).stage is Stage.SILENT
+    assert _after_soak(part, quiet).stage is Stage.SILENT
     settled = replace(PART, stage=Stage.SETTLED)
-    assert after_soak_deadline(settled, quiet, soak_ms=SOAK_MS, now_ms=9_999) == settled
+    assert _after_soak(settled, quiet) == settled
 
 
 def test_hope_does_not_end_with_a_deadline() -> None:
@@ -191,17 +225,119 @@ def test_what_is_bad_stays_bad_for_the_soak_cap() -> None:
     assert with_cleanness(bad, Cleanness.CLEAN).cleanness is Cleanness.BAD
 
 
+def test_a_start_is_decided_by_the_first_word_of_whoever_runs_the_release() -> None:
+    """Otherwise the stream over everybody counts bricks as good starts, or a charger that still boots as one."""
+    assert _entry_after(_report(Fact.ARMED, TRIAL, phase=Phase.TRIAL)).start is None
+    for report, outcome in (
+        (_report(Fact.KEPT, TRIAL, phase=Phase.KEPT), StartOutcome.HEALTHY),
+        (_report(Fact.KEPT, TRIAL, phase=Phase.KEPT, healthy=False), StartOutcome.FAILED),
+        (_report(Fact.REVERTED, OLD), StartOutcome.FAILED),
+        (_report(Fact.FAILED, OLD, failure="device.disk_full"), StartOutcome.FAILED),
+    ):
+        assert _entry_after(report, Stage.ARMED).start is outcome
+    assert _after(_report(Fact.KEPT, TRIAL)).entry is None, "without a permit it is nobody's entry"
+
+
+def test_a_start_after_its_deadline_has_failed_whether_or_not_a_tick_came_in_between() -> None:
+    """Otherwise slow ticks turn failed starts into starts that wait for ever: a cap that fills, and no evidence."""
+    back = _report(Fact.KEPT, TRIAL, phase=Phase.KEPT)
+    assert _entry_after(back, age_ms=DEADLINE_MS).start is StartOutcome.HEALTHY
+    assert _entry_after(back, age_ms=DEADLINE_MS + 1).start is StartOutcome.FAILED
+    for stage in (Stage.PERMITTED, Stage.ARMED):
+        over = after_start_deadline(replace(ENTERED, stage=stage), None, PERMIT, now_ms=DEADLINE_MS + 6)
+        assert over.entry == with_start(ENTRY, StartOutcome.FAILED)
+        assert _entry_after(back, Stage.SILENT, age_ms=DEADLINE_MS + 9, entry=over.entry) == over.entry
+
+
+def test_a_charger_that_never_activated_counts_nowhere_until_it_is_shown_to_run_the_release() -> None:
+    """Otherwise a charger that only disarmed is a failed start, or one that runs the release slips past the caps."""
+    gone = _entry_after(_report(Fact.DISARMED, OLD))
+    assert gone.withdrawn
+    back = _entry_after(_report(Fact.KEPT, TRIAL, phase=Phase.KEPT), Stage.WITHDRAWN, entry=gone)
+    assert (back.withdrawn, back.start, back.group) == (False, StartOutcome.HEALTHY, ENTRY.group)
+    failed = _entry_after(_report(Fact.REVERTED, OLD), Stage.WITHDRAWN, entry=gone)
+    assert (failed.withdrawn, failed.start) == (False, StartOutcome.FAILED)
+
+
+STARTED = with_start(ENTRY, StartOutcome.HEALTHY)
+
+
+def _told(ago_ms: int, metric: str = "h7") -> Report:
+    return _report(Fact.STATE, NEW, events=(HealthEvent(metric, ago_ms, "x"),))
+
+
+def test_an_event_counts_as_bad_from_the_warm_up_to_the_end_of_the_soak() -> None:
+    """Otherwise the guard counts what every restart brings, or what happened long after the release had settled."""
+    for age_ms, ago_ms, bad in (
+        (60, 60 - WARM_UP_MS, ("h7",)),
+        (60, 61 - WARM_UP_MS, ()),
+        (SOAK_MS + SILENCE_MS, SILENCE_MS, ("h7",)),
+        (SOAK_MS + SILENCE_MS, SILENCE_MS - 1, ()),
+        (SOAK_MS + SILENCE_MS + 1, 500, ()),
+    ):
+        assert _entry_after(_told(ago_ms), Stage.CONFIRMED, age_ms=age_ms, entry=STARTED).bad == bad
+    assert _entry_after(_told(0, "h99"), Stage.CONFIRMED, age_ms=60, entry=STARTED).bad == ()
+
+
+def test_the_first_report_after_the_start_tells_events_as_well() -> None:
+    """Otherwise what went wrong before a charger found its network again is never counted: it is told once."""
+    told = _entry_after(_told(0), age_ms=WARM_UP_MS)
+    assert (told.start, told.bad) == (StartOutcome.HEALTHY, ("h7",))
+
+
+def test_poor_health_and_a_fall_back_after_the_start_are_bad_unless_it_is_taken_back() -> None:
+    """Otherwise a release that runs for an hour and then falls over stays below every ceiling."""
+    ill = _report(Fact.STATE, NEW, healthy=False)
+    assert _entry_after(ill, Stage.CONFIRMED, entry=STARTED).bad == (UNHEALTHY,)
+    fell = _report(Fact.REVERTED, OLD)
+    assert _entry_after(fell, Stage.CONFIRMED, entry=STARTED).bad == (UNHEALTHY,)
+    assert _entry_after(fell, Stage.CONFIRMED, entry=STARTED, going_back=True).bad == ()
+    dead = with_start(ENTRY, StartOutcome.FAILED)
+    assert _entry_after(ill, Stage.SILENT, entry=dead) == dead, "a failed start is one failure and not two"
+
+
+def test_the_end_of_a_soak_says_silent_or_unhealthy() -> None:
+    """Otherwise a release that silences its chargers, or leaves them unwell, looks like one that is still soaking.
+
+    While the fleet is cut off the deadline is not taken (`service/deadlines.py`).
+    """
+    part = replace(ENTERED, stage=Stage.CONFIRMED, entry=STARTED)
+    ends_ms = PERMITTED_MS + SOAK_MS
+    heard, quiet = replace(STATE, received_at_ms=ends_ms), replace(STATE, received_at_ms=ends_ms - 1)
+    for state, bad in ((heard, (UNHEALTHY,)), (quiet, (SILENCE,)), (None, (SILENCE,))):
+        assert _after_soak(part, state).entry == with_bad(STARTED, bad)
+    assert (heard_since_soak(part, heard, soak_ms=SOAK_MS), heard_since_soak(part, quiet, soak_ms=SOAK_MS)) == (
+        True,
+        False,
+    )
+    waiting = replace(part, entry=ENTRY)
+    assert _after_soak(waiting, quiet).entry == ENTRY, "no soak without a start"
+
+
+ENTRIES = st.none() | st.builds(
+    lambda stratum, start, bad, withdrawn: replace(
+        ENTRY, stratum=stratum, start=start, bad=bad, withdrawn=withdrawn and start is None
+    ),
+    st.integers(0, 2),
+    st.none() | st.sampled_from(StartOutcome),
+    st.sampled_from([(), ("h7",), (SAFETY_TRIP,), (SILENCE,), ("h7", UNHEALTHY)]),
+    st.booleans(),
+)
 PARTS = st.builds(
-    lambda wave, stage, cleanness: replace(PART, wave=wave, stage=stage, cleanness=cleanness),
+    lambda wave, stage, cleanness, entry: replace(PART, wave=wave, stage=stage, cleanness=cleanness, entry=entry),
     st.integers(1, 3),
     st.sampled_from(Stage),
     st.sampled_from(Cleanness),
+    ENTRIES,
 )
 
 
 @given(st.lists(PARTS, min_size=1, max_size=8))
 def test_counters_are_what_the_stages_say_after_any_course(course: list[Participation]) -> None:
-    """Counters that drift from the rows would open caps and complete rollouts wrongly."""
+    """Counters that drift from the rows, or miss a stratum, would open caps and complete rollouts wrongly.
+
+    A charger on which a protective device tripped would else be called a success.
+    """
     counted: Counter[tuple[int, str]] = Counter()
     before: Participation | None = None
     for after in course:
@@ -209,7 +345,18 @@ def test_counters_are_what_the_stages_say_after_any_course(course: list[Particip
             counted[wave, name] += delta
         before = after
     last = course[-1]
-    expected = {(last.wave, last.stage.value): 1}
-    if last.stage not in (Stage.WITHDRAWN, Stage.FAILED):
-        expected[last.wave, last.cleanness.value] = 1
+    entry = last.entry
+    tripped = entry is not None and SAFETY_TRIP in entry.bad
+    stage = Stage.UNWELL if tripped and last.stage is Stage.SETTLED else last.stage
+    expected = {(last.wave, stage.value): 1}
+    if entry is not None and not entry.withdrawn:
+        lasted = {SILENCE, UNHEALTHY}.isdisjoint(entry.bad)
+        start = {
+            None: StartCount.PENDING if lasted else StartCount.FAILED,
+            StartOutcome.HEALTHY: StartCount.HEALTHY if lasted else StartCount.FAILED,
+            StartOutcome.FAILED: StartCount.FAILED,
+        }[entry.start]
+        for suffix in {"", f".{entry.stratum}" if entry.stratum else ""}:
+            expected[last.wave, start.value + suffix] = 1
+            expected[last.wave, last.cleanness.value + suffix] = 1
     assert {key: count for key, count in counted.items() if count} == expected

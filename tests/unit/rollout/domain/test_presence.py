@@ -7,11 +7,22 @@ import pytest
 from otacore.ids import FULL_SHARE
 from otacore.wire.device_api import Answer, PollRequest
 from otacore.wire.report import Phase
+from rollout.domain.fleet import Device, Quarantine
+from rollout.domain.judge.entry import entered, with_start
+from rollout.domain.judge.facts import StartOutcome
 from rollout.domain.offer import Charger, Offering, Refusal, Work
 from rollout.domain.people import Latch
 from rollout.domain.poll import CALLED_BACK, NOTHING_OPEN, Terms, decide_poll
-from rollout.domain.presence import PLACE_REPORT_MS, Membership, Presence, may_serve, soaks_until_ms, wants_report
-from rollout.domain.records import Place, Selector, Stage, State
+from rollout.domain.presence import (
+    PLACE_REPORT_MS,
+    Membership,
+    Presence,
+    may_refer,
+    may_serve,
+    soaks_until_ms,
+    wants_report,
+)
+from rollout.domain.records import Place, Selector, Stage, State, Wave
 from tests.fakes.rollout_rows import (
     DEVICE,
     DUTY,
@@ -51,16 +62,52 @@ REQUEST = PollRequest(
 )
 
 
-def _serves(charger: Charger = FIT, presence: Presence | None = HERE, offering: Offering = OFFERING) -> bool:
-    return may_serve(offering, charger, presence, now_ms=NOW_MS, poll_ms=POLL_MS)
+def _serves(
+    charger: Charger = FIT, presence: Presence | None = HERE, offering: Offering = OFFERING, wave: Wave = CLOSED_WAVE
+) -> bool:
+    return may_serve(offering, charger, presence, wave=wave, now_ms=NOW_MS, poll_ms=POLL_MS)
 
 
-def test_a_control_could_get_the_release_itself_and_is_not_opened_yet() -> None:
-    """Only then is it what the treated charger would have been."""
+def test_a_control_could_have_been_the_treated_charger() -> None:
+    """Only then is it what the treated charger would have been; of another kind it would compare two kinds."""
     assert _serves()
-    assert not _serves(offering=OPEN), "its wave is open"
+    assert not _serves(replace(FIT, work=(Work(replace(PARTICIPATION, rollout_id="r-1"), State.RUNNING),)))
+    mine, other = replace(CLOSED_WAVE, selector=Selector(sites=("s-1",))), Selector(sites=("s-9",))
+    assert _serves(wave=mine)
+    assert not _serves(wave=replace(mine, selector=other)), "outside the wave"
+    outside = replace(OFFERING, rollout=replace(OFFERING.rollout, selector=other))
+    assert not _serves(offering=outside, wave=mine), "outside the rollout"
     assert not _serves(replace(FIT, device=replace(FREE, hardware="other")))
     assert not _serves(replace(FIT, duty=replace(DUTY, until_ms=NOW_MS + 1))), "it serves another block"
+
+
+def test_a_charger_whose_wave_is_open_serves_once_and_then_gets_its_turn() -> None:
+    """If it never served, a last wave had no controls; if it served again and again, it would never get the release."""
+    served = replace(FIT, duty=replace(DUTY, until_ms=NOW_MS))
+    assert _serves(offering=OPEN), "it is not offered the release while it serves"
+    assert not _serves(served, offering=OPEN)
+    assert _serves(served), "its wave is closed: it may serve again"
+    elsewhere = replace(FIT, duty=replace(DUTY, rollout_id="r-2", until_ms=NOW_MS))
+    assert _serves(elsewhere, offering=OPEN)
+
+
+def test_a_reference_was_just_heard_of_and_does_not_restart_now() -> None:
+    """If this fails chargers that restart or are long gone excuse a release that kills."""
+    assert _refers()
+    for stage in Stage:
+        assert _refers(stage=stage) is (stage not in {Stage.PERMITTED, Stage.ARMED, Stage.KEPT})
+    busy = replace(HERE, idle=False, window_open=False)
+    assert _refers(presence=busy), "only that it is there counts"
+    assert _refers(presence=replace(HERE, at_ms=NOW_MS - POLL_MS))
+    for away in (None, replace(HERE, at_ms=NOW_MS - POLL_MS - 1), replace(HERE, at_ms=NOW_MS + 1)):
+        assert not _refers(presence=away)
+    assert not _refers(replace(FREE, out_of_service=True))
+    assert not _refers(replace(FREE, quarantine=Quarantine.CLONE))
+
+
+def _refers(device: Device = FREE, presence: Presence | None = HERE, stage: Stage | None = None) -> bool:
+    parts = () if stage is None else (replace(PARTICIPATION, stage=stage),)
+    return may_refer(device, parts, presence, NOW_MS, poll_ms=POLL_MS)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +174,10 @@ def test_the_end_of_a_soak_asks_for_the_word_that_settles() -> None:
     part = replace(PARTICIPATION, stage=Stage.CONFIRMED, permitted_at_ms=5)
     assert soaks_until_ms(part, soak_ms=10) == 15
     assert soaks_until_ms(replace(part, stage=Stage.SETTLED), soak_ms=10) is None
+    started = entered(group=0, stratum=0, is_counted=True, references=())
+    fell_silent = replace(part, stage=Stage.SILENT, entry=with_start(started, StartOutcome.HEALTHY))
+    assert soaks_until_ms(fell_silent, soak_ms=10) == 15, "cut off at its soak's end, it was never asked again"
+    assert soaks_until_ms(replace(fell_silent, entry=started), soak_ms=10) is None
     assert _wants(NOW_MS - 2, soak_ms=NOW_MS - 1)
     assert not _wants(NOW_MS - 1, soak_ms=NOW_MS - 1)
     assert not _wants(NOW_MS - 2, soak_ms=NOW_MS + 1)

@@ -12,28 +12,41 @@ TREATED = Candidate("t", "home")
 SALT = b"0123456789abcdef"
 
 
-def highest_in_flight(*, failed: int, healthy: int) -> int:
-    return next(n for n in range(10_000) if not may_grant(CAP, in_flight=n, failed=failed, healthy=healthy).allowed)
+def highest_in_flight(*, failed: int, healthy: int, healthy_before: int = 0) -> int:
+    return next(
+        n
+        for n in range(10_000)
+        if not may_grant(CAP, in_flight=n, failed=failed, healthy=healthy, healthy_before=healthy_before).allowed
+    )
 
 
-def test_five_at_first_and_as_many_as_came_back() -> None:
+def test_five_at_first_and_one_more_for_each_that_came_back() -> None:
     """If this fails the first step of a rollout is larger than what a total brick may cost, or good ones crawl."""
-    assert highest_in_flight(failed=0, healthy=0) == 5
-    assert highest_in_flight(failed=0, healthy=40) == 40
+    assert [highest_in_flight(failed=0, healthy=healthy) for healthy in range(4)] == [5, 6, 7, 8]
+    assert highest_in_flight(failed=0, healthy=40) == 45
+
+
+def test_a_wave_begins_larger_after_good_ones_but_never_with_more_than_fifty() -> None:
+    """If this fails a later wave crawls like the first one, or a fault that begins there meets thousands at once."""
+    for before, first in ((0, 5), (63, 5), (64, 6), (640, 15), (45 * 64, 50), (10**6, 50)):
+        assert highest_in_flight(failed=0, healthy=0, healthy_before=before) == first
+    wide = CapPlan(first=80)
+    assert may_grant(wide, in_flight=0, failed=0, healthy=0, healthy_before=10**6).limit == 80, "what was declared"
 
 
 def test_a_failed_start_keeps_its_slot_and_costs_ten_healthy_ones() -> None:
     """If this fails a brick refills its slots before the evidence can be read."""
     assert highest_in_flight(failed=5, healthy=0) == 1
-    assert highest_in_flight(failed=2, healthy=60) == 38
+    assert highest_in_flight(failed=2, healthy=60) == 5 + 60 - 2 * 10 - 2
+    assert highest_in_flight(failed=5, healthy=0, healthy_before=10**6) == 1, "earlier waves pay for no brick"
     answer = may_grant(CAP, in_flight=5, failed=0, healthy=0)
     assert (answer.reason, answer.used, answer.limit) == (CapReason.CAP_FULL, 5, 5)
 
 
 def test_the_cap_never_locks_for_ever() -> None:
     """If this fails a rollout with some failures and nothing in flight can never go on nor be judged."""
-    for failed, healthy in product(range(60), range(0, 600, 7)):
-        assert may_grant(CAP, in_flight=0, failed=failed, healthy=healthy).allowed
+    for failed, healthy, before in product(range(60), range(0, 600, 7), (0, 1_000)):
+        assert may_grant(CAP, in_flight=0, failed=failed, healthy=healthy, healthy_before=before).allowed
 
 
 def test_more_failures_never_open_the_cap_wider() -> None:
@@ -49,9 +62,19 @@ def test_the_soak_cap() -> None:
     assert may_soak(plan, not_yet_clean=19, clean=0, bad=0).allowed
     refused = may_soak(plan, not_yet_clean=20, clean=0, bad=3)
     assert (refused.allowed, refused.reason) == (False, CapReason.SOAK_CAP_FULL)
-    assert may_soak(plan, not_yet_clean=49, clean=50, bad=0).allowed
+    assert may_soak(plan, not_yet_clean=69, clean=50, bad=0).allowed
+    assert not may_soak(plan, not_yet_clean=70, clean=50, bad=0).allowed
     assert may_soak(plan, not_yet_clean=30, clean=0, bad=30).allowed
     assert may_soak(None, not_yet_clean=10**6, clean=0, bad=0).allowed
+
+
+def test_the_soak_cap_begins_larger_after_clean_waves_up_to_an_eighth_of_the_wave() -> None:
+    """If this fails one wave's clean chargers let all of the next one out before a night has passed."""
+    plan = SoakCapPlan()
+    for clean_before, chargers, limit in ((0, 8_000, 20), (160, 8_000, 30), (160, 200, 25), (10**6, 8_000, 1_000)):
+        answer = may_soak(plan, not_yet_clean=0, clean=0, bad=0, clean_before=clean_before, wave_chargers=chargers)
+        assert answer.limit == limit
+    assert may_soak(plan, not_yet_clean=0, clean=0, bad=0, clean_before=10**6, wave_chargers=10).limit == 20
 
 
 def test_a_full_cap_without_a_verdict_calls_a_person() -> None:

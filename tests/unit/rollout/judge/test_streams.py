@@ -1,4 +1,4 @@
-"""The three streams: the order in which they read, what they take unknowns for, and exact values."""
+"""The two streams over blocks: the order in which they read, what they take unknowns for, and exact values."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from rollout.domain.judge.capital import ONE
-from rollout.domain.judge.facts import Block, CensorReason, FeedMark, Member, StartOutcome, Watermark
+from rollout.domain.judge.evidence import Evidence
+from rollout.domain.judge.facts import CensorReason, FeedMark, Member, StartOutcome, Watermark
 from rollout.domain.judge.outcomes import Track, track
-from rollout.domain.judge.plan import PPM
-from rollout.domain.judge.presets import BETS, SOAK_ROWS, START_ROWS
-from rollout.domain.judge.streams import Evidence, pass_evidence, read_failures, soak_evidence, start_evidence
-from rollout.domain.judge.tables import pass_factor, soak_factor, start_factors
-from tests.judge_blocks import DEADLINE, FEED, H7, HORIZON, SILENCE, SILENT, block, control, plan, treated
+from rollout.domain.judge.presets import BETS, SOAK_ROWS
+from rollout.domain.judge.streams import pass_evidence, read_failures, soak_evidence
+from rollout.domain.judge.tables import pass_factor, soak_factor
+from tests.judge_blocks import FEED, H7, HORIZON, SILENCE, SILENT, block, control, plan, treated
 
 PLAN = plan(H7)
 LATE = Watermark(10 * HORIZON)
@@ -22,84 +22,6 @@ DEAD = StartOutcome.FAILED
 
 def worth(evidence: Evidence) -> float:
     return evidence.capital / ONE
-
-
-def dead(number: int, wave: int = 1) -> Block:
-    return block(number, treated(start=DEAD, known=5), wave=wave)
-
-
-# --- START -----------------------------------------------------------------------------------------------------------
-
-
-def test_start_is_the_exact_mixture() -> None:
-    """If this fails the live stream is not the e-value that was proven and simulated."""
-    blocks = [dead(1), block(2), dead(3), block(4, None, (control("a", start=None), control("b"), control("c")))]
-    cells = [(1, 0), (0, 0), (1, 0), (0, 1)]
-    parts = sum(row.parts for row in START_ROWS)
-    exact = Fraction(0)
-    best = Fraction(0)
-    for n in range(len(cells) + 1):
-        exact = Fraction(0)
-        for row in START_ROWS:
-            factors = start_factors(Fraction(row.treated_ppm, PPM), Fraction(2_000, PPM), Fraction(1, 100), 3)
-            value = Fraction(row.parts, parts)
-            for y, s in cells[:n]:
-                value *= factors[y][s]
-            exact += value
-        best = max(best, exact)
-    evidence = start_evidence(PLAN, blocks, LATE)
-    assert evidence.capital <= best * ONE
-    assert evidence.capital >= best * ONE * (1 - Fraction(1, 2**15)) - 10
-    assert (evidence.treated_bad, evidence.treated_known, evidence.controls_bad) == (2, 4, 1)
-
-
-def test_start_takes_unknowns_against_the_claim() -> None:
-    """If this fails controls that simply have not polled yet count as healthy, and a common outage halts releases."""
-    unheard = tuple(control(f"c{index}", start=None) for index in range(3))
-    early, late = Watermark(10), Watermark(DEADLINE + 1)
-    waiting = start_evidence(PLAN, [block(n, treated(start=DEAD), unheard) for n in range(1, 9)], early)
-    silent = start_evidence(PLAN, [block(n, treated(start=DEAD), unheard) for n in range(1, 9)], late)
-    polled = start_evidence(PLAN, [dead(n) for n in range(1, 9)], early)
-    assert not waiting.crossed
-    assert waiting.logs == silent.logs
-    assert polled.crossed
-
-
-def test_start_needs_few_dead_chargers() -> None:
-    """If this fails a total brick takes more chargers than the cap lets out at first before it is seen."""
-    assert not start_evidence(PLAN, [dead(n) for n in range(1, 3)], LATE).crossed
-    assert start_evidence(PLAN, [dead(n) for n in range(1, 1 + PLAN.cap.first)], LATE).crossed
-
-
-def test_start_stays_decided_when_good_starts_follow() -> None:
-    """If this fails a halt that was due vanishes again because healthy chargers were let in after it."""
-    first = [dead(n) for n in range(1, 8)]
-    later = [block(n) for n in range(8, 300)]
-    assert start_evidence(PLAN, [*first, *later], LATE).crossed
-    assert start_evidence(PLAN, [*first, *later], LATE).read == start_evidence(PLAN, first, LATE).read
-
-
-def test_a_block_short_of_controls_is_weaker_never_stronger() -> None:
-    """If this fails fewer controls make a halt or a pass easier, and a fleet without controls is judged best."""
-    for missing in range(1, 4):
-        few = tuple(control(f"c{index}") for index in range(3 - missing))
-        poor = [block(n, treated(start=DEAD), few) for n in range(1, 9)]
-        assert worth(start_evidence(PLAN, poor, LATE)) < worth(
-            start_evidence(PLAN, [dead(n) for n in range(1, 9)], LATE)
-        )
-        good = [block(n, treated(), few) for n in range(1, 9)]
-        full = [block(n) for n in range(1, 9)]
-        assert pass_evidence(PLAN, H7, good, LATE).capital <= pass_evidence(PLAN, H7, full, LATE).capital
-
-
-def test_a_withdrawn_block_says_nothing() -> None:
-    """If this fails a charger that disarmed before its reboot counts as a dead one."""
-    disarmed = replace(block(2, treated(start=None, known=0)), withdrawn=True)
-    with_it = start_evidence(PLAN, [dead(1), disarmed, dead(3)], LATE)
-    without = start_evidence(PLAN, [dead(1), dead(3)], LATE)
-    assert with_it == without
-    assert pass_evidence(PLAN, H7, [disarmed], LATE).blocks == 0
-    assert soak_evidence(PLAN, H7, [disarmed], LATE).blocks == 0
 
 
 # --- SOAK ------------------------------------------------------------------------------------------------------------
@@ -222,6 +144,34 @@ def test_pass_takes_unknowns_against_the_claim() -> None:
     assert evidence.pending == 59
 
 
+def test_a_block_short_of_controls_is_weaker_never_stronger() -> None:
+    """If this fails fewer controls make a pass easier, and a fleet without controls is judged best."""
+    for missing in range(1, 4):
+        few = tuple(control(f"c{index}") for index in range(3 - missing))
+        good = [block(n, treated(), few) for n in range(1, 9)]
+        full = [block(n) for n in range(1, 9)]
+        assert pass_evidence(PLAN, H7, good, LATE).capital <= pass_evidence(PLAN, H7, full, LATE).capital
+        failing = [block(n, treated(failed_at=60), few) for n in range(1, 9)]
+        whole = [block(n, treated(failed_at=60)) for n in range(1, 9)]
+        assert soak_evidence(PLAN, H7, failing, LATE).capital < soak_evidence(PLAN, H7, whole, LATE).capital
+
+
+def test_a_withdrawn_block_says_nothing() -> None:
+    """If this fails a charger that disarmed before its reboot counts as a dead one."""
+    disarmed = replace(block(2, treated(start=None, known=0)), withdrawn=True)
+    for read in (pass_evidence, soak_evidence):
+        assert read(PLAN, H7, [disarmed], LATE).blocks == 0
+        assert read(PLAN, H7, [block(1), disarmed, block(3)], LATE) == read(PLAN, H7, [block(1), block(3)], LATE)
+
+
+def test_a_failed_start_stands_against_a_pass_and_says_nothing_of_the_soak() -> None:
+    """If this fails a brick passes because it never reports a failure, or is counted once more by every metric."""
+    dead = [block(n, treated(start=DEAD, known=5)) for n in range(1, 60)]
+    assert pass_evidence(PLAN, H7, dead, LATE).treated_bad == 59
+    assert worth(pass_evidence(PLAN, H7, dead, LATE)) <= 1
+    assert soak_evidence(PLAN, H7, dead, LATE).read == 0
+
+
 def test_an_outage_of_everything_does_not_pass() -> None:
     """If this fails no data is a pass."""
     everybody = [
@@ -229,18 +179,15 @@ def test_an_outage_of_everything_does_not_pass() -> None:
         for n in range(1, 60)
     ]
     assert worth(pass_evidence(PLAN, H7, everybody, LATE)) <= 1
-    assert worth(start_evidence(PLAN, everybody, LATE)) <= 1
+    assert worth(soak_evidence(PLAN, H7, everybody, LATE)) <= 1
 
 
 # --- waves and order -------------------------------------------------------------------------------------------------
 
 
 def test_late_harm_has_capital_of_its_own() -> None:
-    """If this fails three hundred good starts of the first wave pay for a second wave that dies."""
-    good, bad = [block(n) for n in range(1, 301)], [dead(n, wave=2) for n in range(301, 309)]
+    """If this fails a first wave whose controls failed first pays for a second wave that dies in its soak."""
     guarded = plan(H7, late_harm_parts=(1, 1))
-    assert not start_evidence(PLAN, [*good, *bad], LATE).crossed
-    assert start_evidence(guarded, [*good, *bad], LATE).crossed
     failing = [block(n, treated(failed_at=90), wave=2) for n in range(301, 312)]
     clean = [block(n, None, (control("a", failed_at=80), control("b"), control("c"))) for n in range(1, 60)]
     assert not soak_evidence(PLAN, H7, [*clean, *failing], LATE).crossed
@@ -251,6 +198,5 @@ def test_late_harm_capital_is_split_not_doubled() -> None:
     """If this fails the guard against late harm spends the error rate twice."""
     for parts in ((1,), (1, 1), (4, 2, 1, 1)):
         judged = plan(H7, late_harm_parts=parts)
-        assert start_evidence(judged, [], LATE).capital <= ONE
         assert soak_evidence(judged, H7, [], LATE).capital <= ONE
-    assert not np.any(np.array(start_evidence(PLAN, [], LATE).logs) > 0)
+        assert not np.any(np.array(soak_evidence(judged, H7, [], LATE).logs) > 0)

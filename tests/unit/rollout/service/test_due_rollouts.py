@@ -18,7 +18,7 @@ WAVES = (WaveRequest(percent=100, soak_s=60),)
 
 def test_old_rollouts_never_keep_a_running_one_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """After years a fleet has more finished rollouts than a tick looks at; the running one must be among them."""
-    world = World(sites=2, per_site=1)
+    world = World(sites=2, per_site=2)
     running = world.start("1.1.0", waves=WAVES, judge=judge_draft(promote_unproven=True))
     with world.store.transaction() as tx:
         for number, state in enumerate((State.COMPLETED, State.ROLLED_BACK, State.COMPLETED)):
@@ -44,7 +44,7 @@ class _NoWriter(MemoryStore):
 def test_a_tick_with_nothing_to_do_asks_for_no_writer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Permits and reports wait for the same one writer; old rollouts would take it each second, for ever."""
     monkeypatch.setattr("tests.fakes.rollout_world.MemoryStore", _NoWriter)
-    world = World(sites=2, per_site=1)
+    world = World(sites=2, per_site=2)
     rollout_id = world.start("1.1.0", waves=WAVES, judge=judge_draft(promote_unproven=True))
     world.controller.tick()
     assert isinstance(world.store, _NoWriter)

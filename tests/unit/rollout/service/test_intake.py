@@ -146,7 +146,10 @@ def test_a_disarmed_charger_withdraws_its_block_and_leaves_the_cap(world: World)
         (block,) = tx.blocks(ROLLOUT)
         assert block.withdrawn
         assert all(tx.duty(control.device_id) is None for control in block.controls)
-        assert {name: count for (_, name), count in tx.counters(ROLLOUT).items() if count} == {"withdrawn": 1}
+        assert {name: count for (_, name), count in tx.counters(ROLLOUT).items() if count} == {
+            "withdrawn": 1,
+            "part.32": 1,
+        }
 
 
 def test_members_of_a_block_tell_it_what_they_know(world: World) -> None:

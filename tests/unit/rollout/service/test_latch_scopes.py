@@ -12,7 +12,7 @@ from tests.fakes.rollout_world import ANNA, PRODUCT, World
 
 @pytest.fixture
 def world() -> World:
-    return World(sites=2, per_site=1)
+    return World(sites=2, per_site=2)
 
 
 @pytest.mark.parametrize("scope", ["product:acme-dc5O", "product:", "site:site-0l", "fleet:all", "", PRODUCT])

@@ -10,10 +10,11 @@ from otacore.wire.device_api import EnrolRequest
 from otacore.wire.release import ReleaseKind
 from otacore.wire.report import Fact
 from rollout.domain.audit import verify
+from rollout.domain.completion import Result
 from rollout.domain.fleet import Quarantine, Site
 from rollout.domain.offer import Refusal
 from rollout.domain.people import Principal, Role
-from rollout.domain.planning import LayoutRefused, PlanRequest, WaveRequest
+from rollout.domain.planning import PlanRequest, WaveRequest
 from rollout.domain.records import Options, Selector, State
 from rollout.domain.registration import ChargerRow, Registered
 from rollout.service.acts import Acted, AwaitingApproval
@@ -88,12 +89,25 @@ def test_a_dry_run_answers_like_the_plan_and_stores_nothing(world: World) -> Non
     assert world.rollout("r-1").state is State.PLANNED
 
 
-def test_a_plan_that_cannot_answer_is_refused_and_leaves_the_draft(world: World) -> None:
-    """R2: twelve chargers prove nothing at one per cent, and the author must hear it before the start."""
+def test_a_plan_that_cannot_answer_is_laid_out_and_says_what_it_cannot_show(world: World) -> None:
+    """R2: twelve chargers prove nothing at one per cent, and the author must hear it before the start, not instead."""
     world.operator.create(ANNA, CREATION)
-    refused = world.operator.plan(ANNA, "r-1", PlanRequest(SMALL, judge_draft()))
-    assert isinstance(refused, LayoutRefused)
-    assert refused.remedies
+    layout = world.operator.plan(ANNA, "r-1", PlanRequest(SMALL, judge_draft()))
+    assert not any(wave.makes_claim for wave in layout.judge.waves)
+    assert [wish.proposed for wish in layout.wishes] == ["no claim", "no claim"]
+    assert "watched, not proven" in layout.limits[0]
+    assert world.rollout("r-1").state is State.PLANNED
+
+
+def test_a_plan_for_nobody_says_so_and_leaves_the_draft() -> None:
+    """G7: sites whose only charger may never go down would be planned, opened and never served."""
+    world = World(sites=6, per_site=1)
+    world.round()
+    world.operator.create(ANNA, CREATION)
+    layout = world.operator.plan(ANNA, "r-1", PlanRequest())
+    assert (layout.waves, layout.coming, layout.left_out[0].chargers) == ((), 0, 6)
+    assert "nothing is planned" in layout.limits[0]
+    assert any("consent" in line for line in layout.more)
     assert world.rollout("r-1").state is State.DRAFT
 
 
@@ -163,7 +177,7 @@ def test_promoting_takes_two_persons_and_is_shown_for_ever(world: World) -> None
         assert isinstance(asked, AwaitingApproval)
         world.operator.approve(BERT, asked.approval.approval_id)
     progress = world.show.show(rollout_id)
-    assert (progress.rollout.state, progress.proven) == (State.COMPLETED, False)
+    assert (progress.rollout.state, progress.result) == (State.COMPLETED, Result.UNPROVEN)
     assert [one.wave.outcome for one in progress.waves] == ["unproven", "unproven"]
 
 

@@ -68,7 +68,7 @@ def test_a_halt_kept_here_stops_installs_and_never_recovery() -> None:
 
 def test_nobody_installs_without_the_repositorys_facts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A permit to install that named no serials would let a charger arm on an old stop list."""
-    world = World(sites=2, per_site=1)
+    world = World(sites=2, per_site=2)
     world.round()
     rollout_id = world.start("1.1.0", waves=WAVES, judge=judge_draft(promote_unproven=True))
     monkeypatch.setattr(PaperCatalogue, "facts", _never_verified)
@@ -82,7 +82,7 @@ def test_who_asks_under_a_halt_hears_of_it_also_before_the_repository_was_verifi
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """R1: told "try again" instead, a charger would ask on as if nothing had been decided."""
-    world = World(sites=2, per_site=1)
+    world = World(sites=2, per_site=2)
     world.round()
     rollout_id = world.start("1.1.0", waves=WAVES, judge=judge_draft(promote_unproven=True))
     epoch = world.rollout(rollout_id).epoch

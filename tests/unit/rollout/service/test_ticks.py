@@ -1,19 +1,25 @@
 """The tick: level-triggered, bounded, fenced; lost, doubled and killed ticks are harmless (R6)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
+from ops.demo.scale import FULL
 from rollout.adapters.memory import CommitPoint, MemoryStore
+from rollout.domain.fleet import Seen
 from rollout.domain.planning import WaveRequest
-from rollout.domain.records import HardEvent, Stage, State
+from rollout.domain.records import HardEvent, Lease, Stage, State
 from rollout.service.acts import AwaitingApproval
 from rollout.service.controller import ControllerService
 from rollout.service.deadlines import DEADLINES_AT_ONCE, take_deadlines
 from rollout.service.participations import put_participation
+from rollout.service.ports import Store, Transaction
 from tests.fakes.rollout_rows import DUE, PARTICIPATION
-from tests.fakes.rollout_world import ANNA, BERT, World, judge_draft
+from tests.fakes.rollout_rows import ROLLOUT as ROLLOUT_ROW
+from tests.fakes.rollout_world import ANNA, BERT, POLL_S, World, judge_draft
 
 WAVES = (
     WaveRequest(chargers=4, one_per_site=True, soak_s=20),
@@ -37,7 +43,9 @@ def _world() -> World:
 
 
 def _controller(world: World) -> ControllerService:
-    return ControllerService(store=world.store, clock=world.clock, publisher=world.publisher, catalogue=world.catalogue)
+    return ControllerService(
+        store=world.store, clock=world.clock, publisher=world.publisher, catalogue=world.catalogue, poll_after_s=POLL_S
+    )
 
 
 def _finish(world: World, tick: Callable[[], None]) -> None:
@@ -189,15 +197,21 @@ def test_deadlines_are_taken_in_bounded_bites_until_none_is_left() -> None:
     """A tick over a whole fleet's deadlines would hold the database for minutes."""
     store = MemoryStore()
     count = 2 * DEADLINES_AT_ONCE + 1
+    plan = judge_draft()
+    due_ms = PARTICIPATION.permitted_at_ms + plan.start.deadline_ms
     with store.transaction() as tx:
+        tx.put_rollout(ROLLOUT_ROW, expected_revision=0)
+        tx.put_lease(Lease("r-1", due_ms))
+        tx.replace_plan("r-1", plan, (), ())
+        tx.put_lease(Lease("r-1", due_ms))
         for number in range(count):
             part = replace(PARTICIPATION, device_id=f"c-{number}", stage=Stage.PERMITTED, block=None)
             put_participation(tx, None, part)
-            tx.put_due(replace(DUE, device_id=part.device_id))
+            tx.put_due(replace(DUE, device_id=part.device_id, due_ms=due_ms))
     bites: list[int] = []
     while not bites or bites[-1]:
         with store.transaction() as tx:
-            bites.append(take_deadlines(tx, "r-1", now_ms=10**12))
+            bites.append(take_deadlines(tx, "r-1", now_ms=due_ms))
     assert bites == [DEADLINES_AT_ONCE, DEADLINES_AT_ONCE, 1, 0]
     with store.reading() as tx:
         assert tx.counters("r-1")[1, Stage.SILENT.value] == count
@@ -221,3 +235,44 @@ def test_trips_halt_again_and_again_however_many_there_were_before() -> None:
         asked = world.operator.resume(ANNA, ROLLOUT, reason="looked at")
         assert isinstance(asked, AwaitingApproval)
         world.operator.approve(BERT, asked.approval.approval_id)
+
+
+class _Crowded:
+    """A store before which the whole fleet polls whenever somebody begins to read."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._world.store, name)
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        self._world.clock.advance(1)
+        _heard(self._world)
+        with self._world.store.reading() as tx:
+            yield tx
+
+
+def _heard(world: World) -> None:
+    now_ms = world.clock.now_ms()
+    with world.store.transaction() as tx:
+        tx.put_seen([Seen(device_id, now_ms, idle=True, window_open=True) for device_id in world.chargers])
+
+
+def test_who_polls_while_a_tick_begins_has_not_gone_away() -> None:
+    """Chargers that had not reported yet counted as gone, for they were heard of after the tick had read the time."""
+    world = World(sites=40, per_site=3)
+    _heard(world)
+    waves = (WaveRequest(chargers=40, one_per_site=True, soak_s=20), WAVES[-1])
+    world.start("1.1.0", waves=waves, judge=FULL.judge())
+    controller = ControllerService(
+        store=cast("Store", _Crowded(world)),
+        clock=world.clock,
+        publisher=world.publisher,
+        catalogue=world.catalogue,
+        poll_after_s=POLL_S,
+    )
+    controller.tick()
+    controller.tick()
+    assert (world.rollout(ROLLOUT).state, world.rollout(ROLLOUT).question) == (State.RUNNING, None)

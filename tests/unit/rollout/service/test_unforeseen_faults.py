@@ -50,7 +50,9 @@ def test_the_other_rollouts_are_ticked(world: World) -> None:
     """R4: a rollout that must be taken back would wait for ever behind one that crashes each tick."""
     _started(world, "r-good", "1.1.0")
     _started(world, "r-z", "1.2.0")
-    controller = OneCrashes(store=world.store, clock=world.clock, publisher=world.publisher, catalogue=world.catalogue)
+    controller = OneCrashes(
+        store=world.store, clock=world.clock, publisher=world.publisher, catalogue=world.catalogue, poll_after_s=1
+    )
     with capture_logs() as logs:
         ticked = controller.tick()
     assert ticked[0] == Ticked("r-z", "failed: unforeseen OSError; the log has its trace")

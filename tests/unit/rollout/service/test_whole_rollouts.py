@@ -1,7 +1,9 @@
 """Whole rollouts over some 200 paper chargers: they end as promised, whatever single chargers do."""
 
 from otacore.wire.codec import MAX_WIRE_BYTES, decode
+from rollout.domain.completion import Result
 from rollout.domain.judge.facts import Block
+from rollout.domain.judge.groups import read_group
 from rollout.domain.judge.verdict import Kind, Verdict, recompute
 from rollout.domain.planning import WaveRequest
 from rollout.domain.records import Options, Stage, State
@@ -43,7 +45,7 @@ def test_a_good_release_completes_with_three_percent_offline_and_one_percent_dea
         world.round()
     rollout_id = world.start("1.1.0", waves=WAVES)
     _until(world, rollout_id, State.COMPLETED)
-    assert world.show.show(rollout_id).proven is True
+    assert world.show.show(rollout_id).result is Result.PROVEN
     world.rounds_until(lambda: {one.stage for one in world.show.leftovers(rollout_id).chargers} <= {None, Stage.SILENT})
     leftovers = world.show.leftovers(rollout_id).chargers
     assert {one.device_id for one in leftovers if one.stage == Stage.SILENT} == dead
@@ -71,13 +73,14 @@ def test_a_release_whose_sessions_fail_is_failed_in_its_first_wave_and_taken_bac
     assert {c.running for c in world.chargers.values()} == {"1.0.0"}
     assert digest_of("1.2.0") in world.catalogue.stopped
     with world.store.reading() as tx:
-        plan, (stored,) = tx.judge_plan(rollout_id), tx.verdicts(rollout_id)
+        plan, stored = tx.judge_plan(rollout_id), tx.verdicts(rollout_id)[-1]
         assert tx.participations_in(rollout_id, {Stage.NEEDS_HANDS}, after_device_id="", limit=1) == ()
     assert plan is not None
     verdict = decode(Verdict, stored.verdict.encode(), limit_bytes=PLAN_BYTES)
     blocks = [decode(Block, block.encode()) for block in stored.blocks]
     assert verdict.kind is Kind.FAIL
-    assert recompute(verdict, plan, blocks).equal, "a stored verdict recomputes bit for bit"
+    groups = [read_group(group) for group in stored.groups]
+    assert recompute(verdict, plan, blocks, groups).equal, "a stored verdict recomputes bit for bit"
 
 
 def test_a_release_that_dies_on_boot_is_stopped_within_the_exposure_cap() -> None:
@@ -172,4 +175,4 @@ def test_an_unproven_rollout_that_was_declared_so_goes_on_and_says_so_for_ever()
     waves = (WaveRequest(chargers=3, soak_s=60), WaveRequest(percent=100, soak_s=60))
     rollout_id = world.start("1.1.0", waves=waves, judge=judge_draft(promote_unproven=True))
     _until(world, rollout_id, State.COMPLETED)
-    assert world.show.show(rollout_id).proven is False
+    assert world.show.show(rollout_id).result is Result.UNPROVEN

@@ -1,0 +1,1 @@
+"""What two sides must decide alike: one pure function each, called by both, never written twice."""
