@@ -17,7 +17,8 @@ SOMETIMES_PCT: Mapping[str, float] = {
     "boot: trial_exhausted": 8,
     "clone alarm": 1.5,
     "completed proven": 2,
-    "completed unproven": 10,
+    "completed unproven": 5,
+    "completed watched": 0.3,
     "crash right after an advance": 1,
     "died in flight": 0.2,
     "disarmed": 30,
@@ -26,12 +27,15 @@ SOMETIMES_PCT: Mapping[str, float] = {
     "floor raised": 0.8,
     "halt with live permits": 5,
     "halted by hard events": 0.4,
+    "halted by the judge": 15,
     "judge fails a release": 4,
     "latecomer": 0.6,
     "look back": 2,
     "needs hands": 4,
+    "nobody ticks": 3,
     "paused by a hard event": 1.5,
     "permit handed out again": 8,
+    "permit refused: not_watched": 2,
     "power cut while armed or on trial": 8,
     "recovered": 8,
     "reverted": 15,
@@ -40,11 +44,20 @@ SOMETIMES_PCT: Mapping[str, float] = {
     "server crash": 40,
     "tick inside another transaction": 30,
     "two persons": 40,
+    "unreadable facts": 3,
 }
 """About a third of what the seeds 0 to 999 reach, so that a change of the code shifts worlds without a false alarm."""
 
 
-def lacking(tally: Tally) -> dict[str, float]:
+SOMETIMES_OF_KIND_PCT: Mapping[str, Mapping[str, float]] = {
+    "hidden": {"halted by the judge": 25, "permit refused: not_watched": 8, "silence counted": 4},
+    "lab": {"asks a person": 15, "completed watched": 20},
+    "tail_outage": {"common outage": 80, "completed proven": 40, "permit refused: outage": 30},
+}
+"""The same for worlds that are made for something: that it comes to that."""
+
+
+def lacking(tally: Tally, sometimes: Mapping[str, float] = SOMETIMES_PCT) -> dict[str, float]:
     """States that too few of the seeds reached, with the share that did."""
-    shares = {word: 100 * tally.reached[word] / max(1, tally.done) for word in SOMETIMES_PCT}
-    return {word: share for word, share in shares.items() if share < SOMETIMES_PCT[word]}
+    shares = {word: 100 * tally.reached[word] / max(1, tally.done) for word in sometimes}
+    return {word: share for word, share in shares.items() if share < sometimes[word]}

@@ -19,7 +19,7 @@ from ops.simulation.books import PromiseBroken
 from ops.simulation.releases import Nature
 from otacore.wire.release import ReleaseKind
 from rollout.domain.audit import verify
-from rollout.domain.completion import GONE
+from rollout.domain.completion import BAD, GONE, GOOD
 from rollout.domain.participation import counter_moves
 from rollout.domain.records import Participation, Rollout, Stage, State
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 ENDED = (State.DRAFT, State.PLANNED, State.ROLLED_BACK, State.COMPLETED)
 HELD = (State.PAUSED, State.HALTED)
 NEVER_PROVEN = (Nature.STILLBORN, Nature.UNFIT, Nature.HANGING, Nature.SMOTHERING, Nature.OVERREACHING, Nature.MUTE)
+SEEN = (*GOOD, *BAD)
+"""A rollout whose every charger was taken out of service first says nothing of its release, and says so."""
 PAGE = 1_000
 BOOTS_WAITED = 30
 BOOT_WAIT_MS = 60_000
@@ -86,8 +88,8 @@ class EndPromises:
                 raise PromiseBroken("R3", f"{part.device_id} is called {part.stage} on what it never confirmed")
             if part.stage is Stage.NEEDS_HANDS:
                 self._world.books.reach("needs hands")
-        if rollout.state is State.COMPLETED and not rollout.unproven:
-            self._is_proven(rollout, digest)
+        if rollout.state is State.COMPLETED and not rollout.unproven and any(part.stage in SEEN for part in parts):
+            self._passed(rollout, digest)
         if rollout.state is State.ROLLED_BACK:
             self._is_rolled_back(rollout, digest, {part.device_id: part for part in parts})
 
@@ -109,11 +111,11 @@ class EndPromises:
         if kept != dict(counted):
             raise PromiseBroken("counters", f"{rollout.rollout_id}: counters {kept}, counted {dict(counted)}")
 
-    def _is_proven(self, rollout: Rollout, digest: str) -> None:
+    def _passed(self, rollout: Rollout, digest: str) -> None:
         built = self._world.repository.by_digest(digest)
         # One that is bad for a hidden part alone may meet too few of them; how many it may meet, `promises_gate` says.
         if built is not None and built.nature in NEVER_PROVEN and not built.only_hidden and rollout.wave:
-            raise PromiseBroken("R2", f"{rollout.rollout_id} is proven, and its release is {built.nature}")
+            raise PromiseBroken("R2", f"{rollout.rollout_id} passed, and its release is {built.nature}")
 
     def _is_rolled_back(self, rollout: Rollout, digest: str, parts: dict[str, Participation]) -> None:
         for charger in self._reachable():

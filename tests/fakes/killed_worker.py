@@ -69,22 +69,21 @@ class Story:
         self._catalogue = PaperCatalogue({"1.1.0": release("1.1.0")})
 
     def prepare(self) -> None:
-        """Two chargers on two sites, and a rollout that was started while the repository was down."""
+        """Four chargers on two sites, and a rollout that was started while the repository was down."""
         schema.upgrade(self._engine)
         operator = self._operator()
         with self._store.transaction() as tx:
             tx.put_principal(ANNA)
             tx.put_principal(BERT)
         operator.register_sites(ANNA, [Site(f"s{number}", "city") for number in range(2)])
-        rows = [ChargerRow(f"c{number}", f"s{number}", PRODUCT, HARDWARE, 50_000) for number in range(2)]
+        rows = [ChargerRow(f"c{number}", f"s{number % 2}", PRODUCT, HARDWARE, 50_000) for number in range(4)]
         operator.register_chargers(ANNA, rows)
         with self._store.transaction() as tx:
             for row in rows:
                 device = tx.device(row.device_id)
                 assert device is not None
-                tx.put_device(
-                    replace(device, enrolled_at_ms=1, public_key=EnrolRequest(row.device_id, "t", "0" * 64).public_key)
-                )
+                key = EnrolRequest(row.device_id, "t", "0" * 64).public_key
+                tx.put_device(replace(device, enrolled_at_ms=SystemClock().now_ms(), public_key=key))
         self.repository.is_down = True
         operator.create(ANNA, Creation(NAME, PRODUCT, ReleaseKind.FIRMWARE, "1.1.0", Selector(), Options()))
         judge = judge_draft(promote_unproven=True)
