@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -26,10 +27,13 @@ pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(400)]
 LIMIT_S = 120
 QUICK_START = Path(__file__).parents[2] / "docs" / "quickstart.md"
 DRIVER = """
-import sys, threading
+import signal, sys, threading
 from dataclasses import replace
 import ops.demo.__main__ as door
 from otacore.errors import Broken
+
+# A shell that runs the tests in the background lets its children ignore an interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def blocked(made):
     made.teller.say("on stage")
@@ -149,14 +153,19 @@ def test_a_directory_that_is_somebody_elses_is_left_alone(tmp_path: Path) -> Non
     assert precious.read_text() == "years of work"
 
 
-def _demo(tmp_path: Path, what: str, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def _demo(tmp_path: Path, what: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(tmp_path / "demo"), what],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, **environment},
-    )
+    ) as demo:
+        try:
+            yield demo
+        finally:
+            demo.kill()  # a test that failed must not wait for it
 
 
 def _running_on(tmp_path: Path) -> list[str]:
