@@ -66,7 +66,7 @@ class Situation:
     next_pace: PaceAnswer
     """May the next wave be published."""
     outage: bool
-    """More of the fleet is not heard of than usual."""
+    """So many of the fleet are not heard of that permits wait."""
     refused: str | None
     """Why the repository refused the pending publication for good."""
     now_ms: int

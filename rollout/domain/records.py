@@ -22,6 +22,7 @@ from otacore.wire.permit import Purpose
 from otacore.wire.release import PaceStep, ReleaseKind
 from rollout.domain.fleet import MAX_LABELS, MAX_WINDOWS, Window
 from rollout.domain.judge.entry import Entry
+from rollout.domain.outage import Outage
 
 MAX_SELECTED_SITES = 10_000
 MAX_WAVES = 64
@@ -412,11 +413,18 @@ class Lease:
     standing: str = ""
     """Why the rollout stands where it stands, and what would move it."""
     outage_since_ms: int | None = None
-    """Since then more of the fleet is not heard of than usual: permits wait, and silence is excused."""
+    """Since then more of the fleet is not heard of than usual: silence is excused."""
+    permits_wait: bool = False
+    """So many are not heard of that nobody else is to restart."""
     failures: int = 0
     """Readings in a row that failed since."""
     error: str = ""
     """Why the newest reading failed; it names the row."""
+
+    @property
+    def outage(self) -> Outage | None:
+        """The outage that the reading found."""
+        return None if self.outage_since_ms is None else Outage(self.outage_since_ms, self.permits_wait)
 
     def holds(self, *, now_ms: int) -> bool:
         """Whether it lets permits be given; a time from the future was written by a wrong clock and says nothing."""

@@ -25,7 +25,7 @@ from rollout.domain.controller import JUDGED, Situation, Step, Wait, next_step, 
 from rollout.domain.judge.groups import part_of_phase
 from rollout.domain.judge.plan import JudgePlan
 from rollout.domain.machine import Event
-from rollout.domain.outage import known_since_ms
+from rollout.domain.outage import Outage, known_since_ms, next_outage
 from rollout.domain.pace import may_open
 from rollout.domain.permit import before_of, begins_anew, exposure, may_expose
 from rollout.domain.records import Lease, Rollout, State, Wave
@@ -34,7 +34,7 @@ from rollout.service.decisions import Verdicted, carry_out
 from rollout.service.journal import record_act
 from rollout.service.ports import CampaignPublisher, Catalogue, Store, Transaction
 from rollout.service.publishing import Publishing, next_pace_step, refusal_of
-from rollout.service.readings import failed, next_outage, panel_of, read_verdict, renewed
+from rollout.service.readings import failed, lease_of, panel_of, read_verdict, renewed
 from rollout.service.snapshot import release_of, require_rollout
 from rollout.service.sweep import sweep
 from rollout.service.transact import committed
@@ -70,7 +70,7 @@ class _Reading:
     verdicted: Verdicted
     lease: Lease | None
     """As it stood before."""
-    outage_since_ms: int | None
+    outage: Outage | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +153,13 @@ class ControllerService:
         if seen.reading is None:
             return
         rollout, now_ms = seen.situation.rollout, seen.situation.now_ms
-        if seen.reading.outage_since_ms is not None:
+        if seen.situation.outage:
             standing = f"permits wait: more of the fleet than usual is not heard of; {standing}"
         lease = renewed(
             seen.reading.lease,
             rollout,
             standing=standing,
-            outage_since_ms=seen.reading.outage_since_ms,
+            outage=seen.reading.outage,
             now_ms=now_ms,
         )
         if lease is not None:
@@ -206,7 +206,7 @@ class ControllerService:
             promote_unproven=plan is not None and plan.promote_unproven_after_soak,
             lab=plan is not None and plan.lab,
             next_pace=may_open(rollout, release.pace, next_pace_step(tx, rollout, release), now_ms=now_ms),
-            outage=_is_outage(tx.lease(rollout.rollout_id) if reading is None else reading),
+            outage=_permits_wait(tx.lease(rollout.rollout_id) if reading is None else reading),
             refused=refusal_of(tx.outbox(rollout.rollout_id)),
             now_ms=now_ms,
         )
@@ -214,9 +214,10 @@ class ControllerService:
 
     def _read(self, tx: Transaction, rollout: Rollout, plan: JudgePlan, now_ms: int) -> _Reading:
         verdicted, lease = read_verdict(tx, rollout, plan, now_ms=now_ms), tx.lease(rollout.rollout_id)
-        since_ms = known_since_ms(None if lease is None else lease.outage_since_ms, now_ms=now_ms)
+        before = None if lease is None else lease.outage
+        since_ms = known_since_ms(before, now_ms=now_ms)
         panel = panel_of(tx, rollout, poll_ms=self._poll_ms, since_ms=since_ms, now_ms=now_ms)
-        return _Reading(verdicted, lease, next_outage(lease, panel, now_ms=now_ms))
+        return _Reading(verdicted, lease, next_outage(before, panel, now_ms=now_ms))
 
     def _is_time(self, rollout: Rollout, plan: JudgePlan, now_ms: int) -> bool:
         last_ms = self._judged_at_ms.get(rollout.rollout_id)
@@ -251,8 +252,8 @@ class ControllerService:
         return facts.stopped | facts.revoked
 
 
-def _is_outage(told: Lease | _Reading | None) -> bool:
-    return told is not None and told.outage_since_ms is not None
+def _permits_wait(told: Lease | _Reading | None) -> bool:
+    return told is not None and told.outage is not None and told.outage.permits_wait
 
 
 def _cap_is_full(
@@ -264,7 +265,7 @@ def _cap_is_full(
 
 
 def _take(tx: Transaction, seen: _Seen, step: Step) -> None:
-    before = seen.situation.rollout
+    before, now_ms = seen.situation.rollout, seen.situation.now_ms
     rollout = require_rollout(tx, before.rollout_id)
     if rollout.revision != before.revision:
         return  # somebody decided meanwhile; the next tick looks again
@@ -275,14 +276,14 @@ def _take(tx: Transaction, seen: _Seen, step: Step) -> None:
         tx,
         rollout,
         step.event,
-        now_ms=seen.situation.now_ms,
+        now_ms=now_ms,
         question=step.question,
         outcome=step.outcome,
         verdict=decisive,
     )
     if reading is not None:
-        tx.put_lease(Lease(rollout.rollout_id, seen.situation.now_ms, step.reason, reading.outage_since_ms))
-    _record(tx, rollout, after, step, seen.situation.now_ms)
+        tx.put_lease(lease_of(rollout, standing=step.reason, outage=reading.outage, now_ms=now_ms))
+    _record(tx, rollout, after, step, now_ms)
 
 
 def _record(tx: Transaction, rollout: Rollout, after: Rollout, step: Step, now_ms: int) -> None:

@@ -141,7 +141,7 @@ class PermitService:
         lease = tx.lease(rollout.rollout_id)
         if lease is None or not lease.holds(now_ms=asked.now_ms):
             return PermitRefusal.NOT_WATCHED
-        if lease.outage_since_ms is not None:
+        if lease.permits_wait:
             return PermitRefusal.OUTAGE
         plan = plan_of(tx, rollout.rollout_id)
         cap = may_expose_in(

@@ -14,14 +14,13 @@ from rollout.domain.judge.facts import Watermark
 from rollout.domain.judge.groups import phase_of
 from rollout.domain.judge.plan import JudgePlan
 from rollout.domain.judge.verdict import judge
-from rollout.domain.outage import Panel, outage_since
+from rollout.domain.outage import PANEL, Outage, Panel
 from rollout.domain.records import LEASE_MS, Lease, Rollout, State
 from rollout.service.decisions import Verdicted
 from rollout.service.ports import Transaction
 
 RENEWALS = 10
 """A lease is written again when a tenth of its time has passed, or when what it says changed."""
-PANEL = 400
 AWAY_MS = 24 * 3600 * 1000
 """A judged unit that was not heard of for so long is not waited for."""
 MAX_ERROR = 500
@@ -64,10 +63,10 @@ def panel_of(tx: Transaction, rollout: Rollout, *, poll_ms: int, since_ms: int, 
 
 
 def renewed(
-    before: Lease | None, rollout: Rollout, *, standing: str, outage_since_ms: int | None, now_ms: int
+    before: Lease | None, rollout: Rollout, *, standing: str, outage: Outage | None, now_ms: int
 ) -> Lease | None:
     """The lease after a successful reading; None when the one before says it all and is young."""
-    lease = Lease(rollout.rollout_id, now_ms, standing, outage_since_ms)
+    lease = lease_of(rollout, standing=standing, outage=outage, now_ms=now_ms)
     if before is not None and replace(before, read_at_ms=now_ms) == lease:
         age_ms = now_ms - before.read_at_ms
         if 0 <= age_ms < LEASE_MS // RENEWALS:
@@ -75,16 +74,18 @@ def renewed(
     return lease
 
 
+def lease_of(rollout: Rollout, *, standing: str, outage: Outage | None, now_ms: int) -> Lease:
+    """What a successful reading writes."""
+    if outage is None:
+        return Lease(rollout.rollout_id, now_ms, standing)
+    return Lease(rollout.rollout_id, now_ms, standing, outage.since_ms, outage.permits_wait)
+
+
 def failed(before: Lease | None, rollout_id: str, error: Exception) -> Lease:
     """The lease after a reading that failed: as old as it was, and it says why."""
     told = f"{error.code}: {error.hint}" if isinstance(error, OtaError) else f"unforeseen {type(error).__name__}"
     kept = Lease(rollout_id, 0) if before is None else before
     return replace(kept, failures=kept.failures + 1, error=told[:MAX_ERROR])
-
-
-def next_outage(before: Lease | None, panel: Panel, *, now_ms: int) -> int | None:
-    """Since when there is an outage, by the panel that was just read."""
-    return outage_since(None if before is None else before.outage_since_ms, panel, now_ms=now_ms)
 
 
 def last_heard_ms(tx: Transaction, device_id: str, *, now_ms: int) -> int:

@@ -1,40 +1,46 @@
 """What an outage does to one rollout of a dry run: who is cut off when, what is late, what is excused.
 
-The outage rule: with more than a twentieth of the fleet cut off, permits pause two polls after its beginning and go on
-a poll after its end; silence that falls due meanwhile is excused.
+The outage rule is the live one (`domain/outage.py`), over a panel drawn once for each outage. What it pauses, it pauses
+two polls after the beginning and until a poll after the end.
 """
 
 import numpy as np
 
-from rollout.domain.dryrun.fates import MINUTE_MS, Sites
+from rollout.domain.dryrun.fates import MINUTE_MS, Flags, Sites
+from rollout.domain.dryrun.fleet import Fleet
 from rollout.domain.dryrun.world import HOUR_MIN, POLL_MIN, World
 from rollout.domain.judge.plan import JudgePlan
+from rollout.domain.outage import PANEL, Outage, Panel, next_outage
 
-PANEL_PAUSES, POLLS_TO_NOTICE = 0.05, 2
+POLLS_TO_NOTICE = 2
 NEVER = float("inf")
+
+
+def found_by_panel(fleet: Fleet, cut: Flags, rng: np.random.Generator) -> Outage | None:
+    """What the outage rule finds when these sites are cut off."""
+    missing = int(np.bincount(fleet.site, minlength=len(cut))[cut].sum())
+    known = min(PANEL, fleet.chargers)
+    sampled = int(rng.hypergeometric(missing, fleet.chargers - missing, known))
+    return next_outage(None, Panel(known, sampled), now_ms=0)
 
 
 class CutOff:
     """The outage of a rollout, from when it is known when it begins."""
 
-    def __init__(self, plan: JudgePlan, world: World, sites: Sites, rng: np.random.Generator) -> None:
+    def __init__(self, plan: JudgePlan, world: World, fleet: Fleet, sites: Sites, rng: np.random.Generator) -> None:
         self._outage, self._sites, self._rng = world.outage, sites, rng
+        self._found = None if world.outage is None else found_by_panel(fleet, sites.cut, rng)
         self._deadline = plan.start.deadline_ms / MINUTE_MS
         self._settle = plan.start.settle_ms / MINUTE_MS
         self._silence = plan.silence_ms / MINUTE_MS
         self.begins, self.ends = NEVER, -NEVER
 
     def is_to_begin(self, when_min: float) -> bool:
-        """It begins then; True when the outage rule will notice it."""
+        """It begins then; True when permits will wait for its end."""
         if self._outage is None:
             return False
         self.begins, self.ends = when_min, when_min + self._outage.hours * HOUR_MIN
-        return self.pauses
-
-    @property
-    def pauses(self) -> bool:
-        """Whether it is large enough for the outage rule."""
-        return self._outage is not None and self._outage.share > PANEL_PAUSES
+        return self._found is not None and self._found.permits_wait
 
     def told(self, site: int, entered_min: float, age_min: float, *, dead: bool) -> tuple[float, bool]:
         """When the end of a start is known, and whether it counts as failed: a report may come after the deadline."""
@@ -67,20 +73,23 @@ class CutOff:
     def silence_age(self, site: int, entered_min: float) -> float:
         """Age at which a charger that is cut off counts as silent; what the outage rule knows of is excused."""
         due = max(self.begins, entered_min) + self._silence
-        if self.pauses or not self._sites.cut[site] or due > self.ends:
+        if self._found or not self._sites.cut[site] or due > self.ends:
             return NEVER
         return due - entered_min
 
     def excuses_event(self, site: int, at_min: float) -> bool:
         """Whether the guard leaves an event of then out."""
         excuses = self._outage is not None and self._outage.excuses_events
-        return excuses and self.pauses and bool(self._sites.cut[site]) and self.begins <= at_min < self.ends
+        return self._excused(site) and excuses and self.begins <= at_min < self.ends
 
     def excuses_start(self, site: int, now_min: float) -> bool:
         """Whether the rule over the first starts leaves one out that is found failed now."""
         excuses = self._outage is not None and self._outage.excuses_starts
         held = self.begins <= now_min <= self.ends + POLL_MIN
-        return excuses and self.pauses and bool(self._sites.cut[site]) and held
+        return self._excused(site) and excuses and held
+
+    def _excused(self, site: int) -> bool:
+        return self._found is not None and bool(self._sites.cut[site])
 
     def _age_within(self, entered_min: float) -> float:
         if self.ends < self.begins:

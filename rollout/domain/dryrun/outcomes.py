@@ -13,7 +13,7 @@ import numpy as np
 from rollout.domain.dryrun.fates import MINUTE_MS, SITE_SHARE_MOST, Flags, Floats
 from rollout.domain.dryrun.fleet import Fleet
 from rollout.domain.dryrun.logrank import Failures
-from rollout.domain.dryrun.outages import PANEL_PAUSES
+from rollout.domain.dryrun.outages import found_by_panel
 from rollout.domain.dryrun.played import Entry
 from rollout.domain.dryrun.script import Script
 from rollout.domain.dryrun.streams import MAX_REFERENCES
@@ -129,6 +129,8 @@ class Drawn:
         self._start_times = rng.gamma(1.0, 1.0, (rollouts, sites)) if world.icc else None
         share = world.outage.share if world.outage is not None and of.outage_min is not None else 0.0
         self._cut = rng.random((rollouts, sites)) < share if share else None
+        self._unnoticed = None if self._cut is None else self._cut & ~self._noticed(self._cut)
+        """Sites that are cut off while the outage rule finds nothing."""
         self._metric_shares: dict[int, Floats] = {}
 
     def starts(self) -> tuple[Pairs, Pairs]:
@@ -140,9 +142,8 @@ class Drawn:
             pairs = self._dense(np.minimum(world.start_fails * self._start_times, SITE_SHARE_MOST))
         # A charger that is cut off from its return to its deadline counts as not back.
         late = of.covered(FIRST_BACK_MIN, of.script.plan.start.deadline_ms / MINUTE_MS - POLL_MIN)
-        found = self._with_cut(pairs, late)
-        excuses = world.outage is not None and world.outage.excuses_starts and world.outage.share > PANEL_PAUSES
-        return found, pairs if excuses else found
+        excuses = world.outage is not None and world.outage.excuses_starts
+        return self._with_cut(pairs, late), self._with_cut(pairs, late, excuses=excuses)
 
     def references(self) -> Pairs:
         """References that were silent, of those that have any."""
@@ -173,22 +174,18 @@ class Drawn:
         outage = of.world.outage
         if outage is None or not outage.fails_sessions or of.outage_min is None:
             return pairs
-        if outage.excuses_events and outage.share > PANEL_PAUSES:
-            return pairs
-        at, horizon = of.schedule.at_min, of.script.plan.horizon_ms / MINUTE_MS
-        return self._with_cut(pairs, (at < of.outage_min[1]) & (at + horizon > of.outage_min[0]))
+        return self._with_cut(pairs, self._soaks_within(of.outage_min), excuses=outage.excuses_events)
 
     def silence(self) -> Pairs:
         """Chargers that fell silent; what falls due while the outage rule holds is excused."""
         of = self._of
         pairs = sparse(np.full(len(of.site), of.world.silent), self._rollouts, self._rng)
         outage = of.world.outage
-        if outage is None or of.outage_min is None or outage.share > PANEL_PAUSES:
+        if outage is None or of.outage_min is None:
             return pairs
         if outage.hours * HOUR_MIN <= of.script.plan.silence_ms / MINUTE_MS:
             return pairs
-        at, horizon = of.schedule.at_min, of.script.plan.horizon_ms / MINUTE_MS
-        return self._with_cut(pairs, (at < of.outage_min[1]) & (at + horizon > of.outage_min[0]))
+        return self._with_cut(pairs, self._soaks_within(of.outage_min), excuses=True)
 
     def unhealthy(self) -> Pairs:
         """Chargers that called themselves unhealthy."""
@@ -244,12 +241,20 @@ class Drawn:
         )
         return Pairs(rollout, entry, np.ones(len(rollout), dtype=np.int64))
 
-    def _with_cut(self, pairs: Pairs, hit: Flags) -> Pairs:
-        """The pairs, and every entry among `hit` whose site is cut off."""
-        where = np.flatnonzero(hit)
-        if self._cut is None or not len(where):
+    def _noticed(self, cut: Flags) -> Flags:
+        found = [found_by_panel(self._of.fleet, one, self._rng) is not None for one in cut]
+        return np.array(found, dtype=np.bool_)[:, None]
+
+    def _soaks_within(self, outage_min: tuple[float, float]) -> Flags:
+        at, horizon = self._of.schedule.at_min, self._of.script.plan.horizon_ms / MINUTE_MS
+        return np.asarray((at < outage_min[1]) & (at + horizon > outage_min[0]))
+
+    def _with_cut(self, pairs: Pairs, hit: Flags, *, excuses: bool = False) -> Pairs:
+        """The pairs, and every entry among `hit` whose site is cut off; `excuses`: unless the outage rule found it."""
+        where, sites = np.flatnonzero(hit), self._unnoticed if excuses else self._cut
+        if sites is None or not len(where):
             return pairs
-        rollout, index = np.nonzero(self._cut[:, self._of.site[where]])
+        rollout, index = np.nonzero(sites[:, self._of.site[where]])
         keys = np.union1d(pairs.rollout * len(hit) + pairs.entry, rollout * len(hit) + where[index])
         return Pairs(keys // len(hit), keys % len(hit), np.ones(len(keys), dtype=np.int64))
 

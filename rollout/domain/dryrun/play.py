@@ -50,7 +50,7 @@ class _Play:
         self.script, self.plan, self.fleet, self.world, self.rng = script, script.plan, fleet, world, rng
         self.by, self.keep = by, keep
         self.opener = Opener(script, fleet, world, rng)
-        self.cut_off = CutOff(script.plan, world, self.opener.sites, rng)
+        self.cut_off = CutOff(script.plan, world, fleet, self.opener.sites, rng)
         self.watching, self.soak = Watching(script.plan), SoakReader(script.plan)
         self.caps = Exposure(script.plan, capped=by is Judge.OURS)
         self.agenda = Agenda()

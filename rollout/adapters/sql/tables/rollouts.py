@@ -149,6 +149,7 @@ class LeaseRow(SQLModel, table=True):
     read_at_ms: int = big()
     standing: str
     outage_since_ms: int | None = big(default=None)
+    permits_wait: bool
     failures: int
     error: str
 

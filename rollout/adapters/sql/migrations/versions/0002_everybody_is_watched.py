@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("read_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("standing", sa.String(), nullable=False),
         sa.Column("outage_since_ms", sa.BigInteger(), nullable=True),
+        sa.Column("permits_wait", sa.Boolean(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("error", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("rollout_id"),
