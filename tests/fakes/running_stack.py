@@ -102,5 +102,5 @@ def opened(people: People, name: str, version: str, *, judge: JudgePlan | None =
 
 def unproven_judge() -> JudgePlan:
     """For fleets too small to prove anything."""
-    draft = demo_plan((), start_deadline_ms=20_000, settle_ms=1_000, warm_up_ms=0, horizon_ms=1_000, silence_ms=20_000)
+    draft = demo_plan((), start_deadline_ms=60_000, settle_ms=1_000, warm_up_ms=0, horizon_ms=1_000, silence_ms=20_000)
     return replace(draft, promote_unproven_after_soak=True)
