@@ -24,7 +24,7 @@ from rollout.adapters.sql import schema
 from rollout.adapters.sql.engine import open_engine
 from rollout.adapters.sql.store import SqlStore
 from rollout.domain.judge.groups import DAYS, ENTERED, group_number, start_cell
-from rollout.domain.records import Options, Release, Rollout, Selector, State
+from rollout.domain.records import Options, Participation, PlannedCharger, Release, Rollout, Selector, Stage, State
 from rollout.service.controller import ControllerService
 from rollout.service.ports import RepositoryFacts
 
@@ -154,6 +154,24 @@ def _fill(engine: Engine, store: SqlStore, treated: int) -> None:
         tx.put_release(RELEASE)
         tx.put_rollout(rollout, expected_revision=0)
         tx.replace_plan(NAME, layout.judge, layout.waves, layout.chargers)
+        for judged in (one for one in layout.chargers if one.is_judged):
+            tx.put_participation(_settled(judged))
         for number, count in cells.items():
             for cell in (ENTERED, start_cell(3, failed=False, silent=0)):
                 tx.count_in_group(NAME, stratum=0, number=number, cell=cell, delta=count)
+
+
+def _settled(judged: PlannedCharger) -> Participation:
+    return Participation(
+        rollout_id=NAME,
+        device_id=judged.device_id,
+        site_id="s-0",
+        kind=ReleaseKind.FIRMWARE,
+        wave=judged.wave,
+        release_digest=RELEASE.digest,
+        came_from=None,
+        stage=Stage.SETTLED,
+        nonce="",
+        permitted_at_ms=NOW_MS,
+        changed_at_ms=NOW_MS,
+    )

@@ -66,13 +66,13 @@ def _stream(
 ) -> Stream:
     logs = np.zeros((len(groups), len(plan.rows)), dtype=np.int64)
     started = failed = drawn = silent_ones = 0
-    for index, group in enumerate(groups):
-        for references, is_failed, silent, count in start_cells(group):
-            if references < fewest_references:
-                continue
-            logs[index] += count * start_logs(plan, references)[is_failed, silent]
-            started, failed = started + count, failed + count * is_failed
-            drawn, silent_ones = drawn + count * references, silent_ones + count * silent
+    for (references, is_failed, silent), counts in _counts(groups).items():
+        if references < fewest_references:
+            continue
+        count = int(counts.sum())
+        logs += counts[:, None] * start_logs(plan, references)[is_failed, silent]
+        started, failed = started + count, failed + count * is_failed
+        drawn, silent_ones = drawn + count * references, silent_ones + count * silent
     return Stream(
         name=name,
         claim=Claim.FAIL,
@@ -86,6 +86,18 @@ def _stream(
         controls_bad=silent_ones,
         controls_known=drawn,
     )
+
+
+def _counts(groups: Sequence[Group]) -> dict[tuple[int, int, int], IntArray]:
+    """By (references, failed, silent), the count in each group."""
+    counts: dict[tuple[int, int, int], IntArray] = {}
+    for index, group in enumerate(groups):
+        for references, failed, silent, count in start_cells(group):
+            outcome = (references, failed, silent)
+            if outcome not in counts:
+                counts[outcome] = np.zeros(len(groups), dtype=np.int64)
+            counts[outcome][index] += count
+    return counts
 
 
 @lru_cache(maxsize=64)
