@@ -20,7 +20,7 @@ from rich.table import Table
 from bench.figures import Figure
 from bench.machine import machine
 
-BENCHES = ("judge", "gate", "plans", "simulation", "trust", "poll", "calls", "device", "fleet")
+BENCHES = ("judge", "gate", "plans", "tick", "simulation", "trust", "poll", "calls", "device", "fleet")
 """Modules with `measure(*, quick: bool) -> Sequence[Figure]`."""
 PRINTED_WIDTH = 180
 """Of the table where the output is no terminal."""

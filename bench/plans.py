@@ -32,6 +32,7 @@ DAYS = {
     1_000_000: 15.0,
 }
 """Chargers, and the days that a plan without options may take (default soak, no window)."""
+NOTHING_ASKED = PlanRequest()
 QUICK_MOST = 10_000
 PER_SITE = 5
 NIGHTS = tuple(Window(day * 24 * 60 + 22 * 60, 6 * 60) for day in range(7))
@@ -71,12 +72,12 @@ def measure(*, quick: bool) -> Sequence[Figure]:
     return figures
 
 
-def planned(chargers: int, *, per_site: int, alone: tuple[Window, ...]) -> Layout:
-    """The plan that nobody asked anything of."""
+def planned(chargers: int, *, per_site: int, alone: tuple[Window, ...], request: PlanRequest = NOTHING_ASKED) -> Layout:
+    """The plan that is proposed."""
     found = list(_fleet(chargers, per_site, alone))
     working = Counter(one.site.site_id for one in found)
     coming = who_comes(found, working=working, now_ms=NOW_MS)
-    return lay_out("bench", RELEASE, PlanRequest(), coming, named_before=0)
+    return lay_out("bench", RELEASE, request, coming, named_before=0)
 
 
 def _fleet(chargers: int, per_site: int, alone: tuple[Window, ...]) -> Iterator[Candidate]:

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from bench.gate.plans import BASES_PPM, plan_for
+from bench.gate.plans import plan_for
 from bench.judge.crossings import first_prefix
 from rollout.domain.dryrun.finals import Halts, false_halts
 from rollout.domain.dryrun.fleet import Fleet, even_fleet
@@ -25,6 +25,7 @@ from rollout.domain.dryrun.world import HOUR_MIN, Outage, World
 from rollout.domain.judge.capital import threshold
 from rollout.domain.judge.plan import PPM
 from rollout.domain.judge.tables import pass_table
+from rollout.domain.proposal.draft import DEFAULT_METRICS
 
 TEN_BASES = {f"h{number}": base for number, base in enumerate((50_000, 10_000, 10_000, 20_000, 5_000) * 2)}
 AFTER_OPENING_MIN = 5.0
@@ -36,7 +37,7 @@ class Good:
     """A kind of world in which the release does no harm."""
 
     world: World
-    bases_ppm: tuple[tuple[str, int], ...] = tuple(BASES_PPM.items())
+    bases_ppm: tuple[tuple[str, int], ...] = tuple((one.metric, one.base_ppm) for one in DEFAULT_METRICS)
 
 
 P0 = 0.01

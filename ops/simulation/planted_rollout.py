@@ -172,13 +172,13 @@ def _unheard_is_heard() -> Iterator[None]:
 
 @contextmanager
 def _arrival_order() -> Iterator[None]:
-    right = starts.start_evidence
+    right = starts.start_stream
 
     def wrong(plan: JudgePlan, groups: Sequence[Group], shares: Any, **named: Any) -> Any:
         failures_first = sorted(groups, key=lambda group: -group.cells.get(FAILED, 0))
         return right(plan, failures_first, shares, **named)
 
-    with replaced(everybody, "start_evidence", wrong):
+    with replaced(everybody, "start_stream", wrong):
         yield
 
 

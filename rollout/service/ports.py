@@ -141,6 +141,10 @@ class RolloutRows(Protocol):
         """By wave, then device id. Bounded by what may be named and judged."""
         ...
 
+    def planned_in(self, rollout_id: str, wave: int) -> tuple[PlannedCharger, ...]:
+        """Of one wave, by device id."""
+        ...
+
     def outbox(self, rollout_id: str) -> tuple[OutboxItem, ...]:
         """Not yet published, by epoch."""
         ...

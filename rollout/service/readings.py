@@ -38,10 +38,10 @@ def read_verdict(tx: Transaction, rollout: Rollout, plan: JudgePlan, *, now_ms: 
 
 def units_gone(tx: Transaction, rollout: Rollout, *, now_ms: int) -> int:
     """Judged units of the present wave that have not come and will not: out of service, or away for a day."""
-    planned = (one for one in tx.planned_chargers(rollout.rollout_id) if one.is_judged and one.wave == rollout.wave)
     return sum(
         tx.participation(rollout.rollout_id, one.device_id) is None and not _can_come(tx, one.device_id, now_ms)
-        for one in planned
+        for one in tx.planned_in(rollout.rollout_id, rollout.wave)
+        if one.is_judged
     )
 
 

@@ -202,6 +202,8 @@ def test_a_plan_takes_the_place_of_the_one_before_whole(store: Store) -> None:
         lambda tx: tx.replace_plan("r-1", judge_draft(), [rows.WAVE, replace(rows.WAVE, number=2)], first),
     )
     assert read(store, lambda tx: tx.planned_chargers("r-1")) == tuple(first)
+    of_each = read(store, lambda tx: [tx.planned_in("r-1", wave) for wave in (1, 2, 3)])
+    assert of_each == [(first[0],), (first[1],), ()]
     plan = judge_draft(promote_unproven=True)
     write(store, lambda tx: tx.replace_plan("r-1", plan, [rows.WAVE], second))
     assert read(store, lambda tx: tx.planned_chargers("r-1")) == tuple(second)

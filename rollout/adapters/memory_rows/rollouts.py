@@ -86,6 +86,9 @@ class RolloutRows(Rows):
     def planned_chargers(self, rollout_id: str) -> tuple[PlannedCharger, ...]:
         return self._view.row("planned_chargers", rollout_id) or ()
 
+    def planned_in(self, rollout_id: str, wave: int) -> tuple[PlannedCharger, ...]:
+        return tuple(one for one in self.planned_chargers(rollout_id) if one.wave == wave)
+
     def outbox(self, rollout_id: str) -> tuple[OutboxItem, ...]:
         return self._view.row("outbox", rollout_id) or ()
 

@@ -61,6 +61,11 @@ _WAVES_OF = Prepared(_WAVES.select(_WAVES.table.c.rollout_id == _of_rollout).ord
 _planned = _PLANNED.table.c
 _PLANNED_OF = Prepared(_PLANNED.select(_planned.rollout_id == _of_rollout).order_by(_planned.wave, _planned.device_id))
 _DROP_WAVES = Prepared(delete(_WAVES.table).where(_WAVES.table.c.rollout_id == _of_rollout))
+_PLANNED_IN = Prepared(
+    _PLANNED.select((_planned.rollout_id == _of_rollout) & (_planned.wave == bindparam("in_wave"))).order_by(
+        _planned.device_id
+    )
+)
 _DROP_PLANNED = Prepared(delete(_PLANNED.table).where(_planned.rollout_id == _of_rollout))
 _PLAN_OF = Prepared(select(_PLANS.c.body).where(_PLANS.c.rollout_id == _of_rollout))
 _PUT_PLAN = Prepared(upsert(_PLANS))
@@ -170,6 +175,9 @@ class SqlRolloutRows(Rows):
 
     def planned_chargers(self, rollout_id: str) -> tuple[PlannedCharger, ...]:
         return self._many(_PLANNED, _PLANNED_OF, {"of_rollout": rollout_id})
+
+    def planned_in(self, rollout_id: str, wave: int) -> tuple[PlannedCharger, ...]:
+        return self._many(_PLANNED, _PLANNED_IN, {"of_rollout": rollout_id, "in_wave": wave})
 
     def outbox(self, rollout_id: str) -> tuple[OutboxItem, ...]:
         return self._many(_OUTBOX, _OUTBOX_OF, {"of_rollout": rollout_id})

@@ -4,16 +4,16 @@ It puts the strata together: the streams over everybody, and the same for each s
 split between them. What follows from a crossing, the verdict says.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from rollout.domain.judge.evidence import Claim, Evidence
+from rollout.domain.judge.evidence import Claim, Evidence, read_streams
 from rollout.domain.judge.groups import EVERYBODY, FAILED, Group, group_count
-from rollout.domain.judge.guard import FirstStarts, first_starts, guard_evidence
+from rollout.domain.judge.guard import FirstStarts, first_starts, guard_stream
 from rollout.domain.judge.plan import JudgePlan
 from rollout.domain.judge.restarting import Floats, stakes
-from rollout.domain.judge.starts import START, concurrent_evidence, start_evidence
+from rollout.domain.judge.starts import START, concurrent_stream, start_stream
 
 SPARE_GROUPS = 64
 """Planned beside those of the plan's waves: for chargers that come late."""
@@ -38,19 +38,23 @@ def watch(plan: JudgePlan, groups: Sequence[Group]) -> Watched:
     """Read all of them. `groups`: of every stratum, those that count, in any order."""
     by_stratum = _by_stratum(groups)
     shares = {stratum: _shares(plan, some) for stratum, some in by_stratum.items()}
-    found: list[Evidence] = []
-    for stratum, some in by_stratum.items():
-        split = _split(plan, stratum)
-        found.append(start_evidence(plan, some, shares[stratum], stratum=stratum, split=split))
-    for stratum, some in by_stratum.items():
-        found.extend(_guarded(plan, some, shares[stratum], stratum))
-    concurrent = [concurrent_evidence(plan, some, shares[stratum]) for stratum, some in by_stratum.items()]
-    strongest = max(concurrent, key=lambda evidence: evidence.capital)
+    starting = [
+        start_stream(plan, some, shares[stratum], stratum=stratum, split=_split(plan, stratum))
+        for stratum, some in by_stratum.items()
+    ]
+    guarded = [
+        guard_stream(plan, metric, some, shares[stratum], stratum=stratum, split=_split(plan, stratum))
+        for stratum, some in by_stratum.items()
+        for metric in plan.ceilings_ppm
+    ]
+    compared = [concurrent_stream(plan, some, shares[stratum]) for stratum, some in by_stratum.items()]
+    found = read_streams([*starting, *guarded, *compared])
+    shown = len(starting) + len(guarded)
     everybody = by_stratum[EVERYBODY]
     return Watched(
-        evidence=tuple(found),
+        evidence=tuple(found[:shown]),
         first_starts=first_starts(plan, everybody),
-        concurrent=strongest,
+        concurrent=max(found[shown:], key=lambda evidence: evidence.capital),
         entered=sum(group.entered for group in everybody),
         failed=sum(group.cells.get(FAILED, 0) for group in everybody),
     )
@@ -74,12 +78,6 @@ def planned_groups(plan: JudgePlan) -> int:
 def planned_phases(plan: JudgePlan) -> int:
     """For how many beginnings of phases capital is kept: each wave soaks and may be gone on with."""
     return _TIMES_PLANNED * len(plan.waves) + 4
-
-
-def _guarded(plan: JudgePlan, groups: Sequence[Group], shares: Floats, stratum: int) -> Iterator[Evidence]:
-    split = _split(plan, stratum)
-    for metric in plan.ceilings_ppm:
-        yield guard_evidence(plan, metric, groups, shares, stratum=stratum, split=split)
 
 
 def _shares(plan: JudgePlan, groups: Sequence[Group]) -> Floats:

@@ -1,5 +1,6 @@
 """What a stream of evidence says at a watermark, as it is stored with a verdict."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -7,7 +8,8 @@ import numpy as np
 
 from otacore.ids import MAX_INTEGER
 from rollout.domain.judge.capital import ONE
-from rollout.domain.judge.restarting import SAFETY, Floats
+from rollout.domain.judge.logs import IntArray
+from rollout.domain.judge.restarting import SAFETY, Floats, restarted_together
 
 
 class Claim(StrEnum):
@@ -46,6 +48,51 @@ class Evidence:
     def crossed(self) -> bool:
         """Whether the claim is shown."""
         return self.capital >= self.threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream over groups before its capital is known."""
+
+    name: str
+    claim: Claim
+    logs: IntArray
+    """[group, row] sums of log-factors."""
+    parts: tuple[int, ...]
+    """Weights of the rows."""
+    shares: Floats
+    """[group] of the capital, staked there."""
+    threshold: int
+    entered: IntArray
+    """[group] entries, whether they count or not."""
+    treated_bad: int
+    treated_known: int
+    controls_bad: int = 0
+    controls_known: int = 0
+
+
+def read_streams(streams: Sequence[Stream]) -> list[Evidence]:
+    """What they say, in their order."""
+    worth = restarted_together([(stream.logs, stream.parts, stream.shares) for stream in streams])
+    return [_evidence(stream, capital) for stream, capital in zip(streams, worth, strict=True)]
+
+
+def _evidence(stream: Stream, worth: Floats) -> Evidence:
+    capital, at = stored_capital(worth, stream.threshold)
+    return Evidence(
+        stream=stream.name,
+        claim=stream.claim,
+        capital=capital,
+        threshold=stream.threshold,
+        read=int(stream.entered[:at].sum()),
+        logs=(),
+        blocks=stream.treated_known,
+        treated_bad=stream.treated_bad,
+        treated_known=stream.treated_known,
+        controls_bad=stream.controls_bad,
+        controls_known=stream.controls_known,
+        pending=0,
+    )
 
 
 def stored_capital(worth: Floats, needed: int) -> tuple[int, int]:

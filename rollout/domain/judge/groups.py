@@ -18,7 +18,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from otacore.wire import checks
 
@@ -81,10 +81,18 @@ def bad_cell(metric: str) -> str:
 def start_cells(group: Group) -> Iterable[tuple[int, int, int, int]]:
     """(references, failed, silent, count) of every start cell."""
     for name, count in group.cells.items():
-        word, _, rest = name.partition(".")
-        if word == "start" and count:
-            references, failed, silent = rest.split(".")
-            yield int(references), int(failed), int(silent), count
+        outcome = _start_of(name)
+        if outcome is not None and count:
+            yield (*outcome, count)
+
+
+@lru_cache(maxsize=1024)
+def _start_of(cell: str) -> tuple[int, int, int] | None:
+    word, _, rest = cell.partition(".")
+    if word != "start":
+        return None
+    references, failed, silent = rest.split(".")
+    return int(references), int(failed), int(silent)
 
 
 def part_of_phase(phase: int, *, since_ms: int, now_ms: int, horizon_ms: int) -> int:

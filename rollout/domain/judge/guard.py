@@ -21,11 +21,11 @@ from functools import lru_cache
 import numpy as np
 
 from rollout.domain.judge.capital import threshold
-from rollout.domain.judge.evidence import Claim, Evidence, stored_capital
+from rollout.domain.judge.evidence import Claim, Stream
 from rollout.domain.judge.groups import EVERYBODY, FAILED, Group, bad_cell
 from rollout.domain.judge.logs import IntArray, log2_floor
 from rollout.domain.judge.plan import GUARD_WEIGHT, PPM, JudgePlan
-from rollout.domain.judge.restarting import Floats, restarted_capital
+from rollout.domain.judge.restarting import Floats
 
 GUARD = "guard"
 RATIOS = (Fraction(7, 5), Fraction(2), Fraction(4))
@@ -54,32 +54,25 @@ def guard_logs(ceiling_ppm: int) -> IntArray:
     return np.array([good, bad], dtype=np.int64)
 
 
-def guard_evidence(
+def guard_stream(
     plan: JudgePlan, metric: str, groups: Sequence[Group], shares: Floats, *, stratum: int, split: Fraction
-) -> Evidence:
+) -> Stream:
     """Of one metric and stratum (0: everybody). `split`: the stratum's part of the error rate."""
-    ceilings = plan.ceilings_ppm
+    ceilings, cell = plan.ceilings_ppm, bad_cell(metric)
     logs = guard_logs(ceilings[metric])
-    bad = np.array([group.cells.get(bad_cell(metric), 0) for group in groups], dtype=np.int64)
+    bad = np.array([group.cells.get(cell, 0) for group in groups], dtype=np.int64)
     entered = np.array([group.entered for group in groups], dtype=np.int64)
-    sums = (entered - bad)[:, None] * logs[0] + bad[:, None] * logs[1]
-    worth = restarted_capital(sums, [1] * logs.shape[1], shares)
-    needed = threshold(plan.alpha, GUARD_WEIGHT * split / len(ceilings))
-    capital, at = stored_capital(worth, needed)
     name = f"{GUARD}:{metric}"
-    return Evidence(
-        stream=name if stratum == EVERYBODY else f"{name}:{stratum}",
+    return Stream(
+        name=name if stratum == EVERYBODY else f"{name}:{stratum}",
         claim=Claim.GUARD,
-        capital=capital,
-        threshold=needed,
-        read=int(entered[:at].sum()),
-        logs=(),
-        blocks=int(entered.sum()),
+        logs=(entered - bad)[:, None] * logs[0] + bad[:, None] * logs[1],
+        parts=(1,) * logs.shape[1],
+        shares=shares,
+        threshold=threshold(plan.alpha, GUARD_WEIGHT * split / len(ceilings)),
+        entered=entered,
         treated_bad=int(bad.sum()),
         treated_known=int(entered.sum()),
-        controls_bad=0,
-        controls_known=0,
-        pending=0,
     )
 
 

@@ -67,10 +67,34 @@ def restarted_rows(logs: IntArray, parts: Sequence[int], shares: Floats, *, befo
 
     The dry run reads on from there, where the judge begins anew.
     """
-    staked = shares[..., None] * (np.array(parts, dtype=np.float64) / sum(parts))
-    worth, after = factors(logs), np.zeros(logs.shape)
     running = np.zeros(logs.shape[:-2] + logs.shape[-1:]) if before is None else before
-    for group in range(logs.shape[-2]):
+    return _run(factors(logs), _staked(parts, shares), running)
+
+
+def restarted_together(streams: Sequence[tuple[IntArray, Sequence[int], Floats]]) -> list[Floats]:
+    """`restarted_capital` of many streams, as (logs [group, row], parts, shares [group]), in one pass over the groups.
+
+    Every one comes to what it comes to alone, bit for bit: what fills it up to the longest is staked nothing.
+    """
+    if not streams:
+        return []
+    shape = (len(streams), max(len(logs) for logs, _, _ in streams), max(logs.shape[1] for logs, _, _ in streams))
+    logs, staked = np.zeros(shape, dtype=np.int64), np.zeros(shape)
+    for index, (some, parts, shares) in enumerate(streams):
+        logs[index, : len(some), : len(parts)] = some
+        staked[index, : len(some), : len(parts)] = _staked(parts, shares)
+    worth = _run(factors(logs), staked, np.zeros((shape[0], shape[2])))
+    return [worth[index, : len(some), : len(parts)].sum(axis=-1) for index, (some, parts, _) in enumerate(streams)]
+
+
+def _staked(parts: Sequence[int], shares: Floats) -> Floats:
+    staked: Floats = shares[..., None] * (np.array(parts, dtype=np.float64) / sum(parts))
+    return staked
+
+
+def _run(worth: Floats, staked: Floats, running: Floats) -> Floats:
+    after = np.zeros(worth.shape)
+    for group in range(worth.shape[-2]):
         running = np.minimum((running + staked[..., group, :]) * worth[..., group, :], 2.0**_MOST_BITS)
         after[..., group, :] = running
     return after

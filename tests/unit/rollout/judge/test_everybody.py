@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from rollout.domain.judge.everybody import planned_groups, planned_phases, watch
+from rollout.domain.judge.evidence import read_streams
 from rollout.domain.judge.groups import (
     ENTERED,
     FAILED,
@@ -29,8 +30,15 @@ from rollout.domain.judge.groups import (
 from rollout.domain.judge.guard import first_starts, guard_logs
 from rollout.domain.judge.logs import IntArray
 from rollout.domain.judge.plan import PPM, JudgePlan, Stratum
-from rollout.domain.judge.restarting import Floats, factors, restarted_capital, restarted_rows, stakes
-from rollout.domain.judge.starts import concurrent_evidence, start_evidence, start_logs
+from rollout.domain.judge.restarting import (
+    Floats,
+    factors,
+    restarted_capital,
+    restarted_rows,
+    restarted_together,
+    stakes,
+)
+from rollout.domain.judge.starts import concurrent_stream, start_logs, start_stream
 from tests.judge_blocks import H7, plan
 
 ROUNDING = 1e-9
@@ -87,6 +95,19 @@ def test_reading_on_is_reading_anew() -> None:
         after = restarted_rows(logs[cut:], parts, shares[cut:], before=whole[cut - 1])
         assert np.array_equal(after, whole[cut:])
     assert np.array_equal(whole.sum(axis=-1), restarted_capital(logs, parts, shares))
+
+
+def test_streams_that_are_read_together_come_to_what_they_come_to_alone() -> None:
+    """If this fails a stored verdict says something else as soon as another stream stands beside it."""
+    random = np.random.Generator(np.random.PCG64(3))
+    streams = [
+        (random.integers(-(2**33), 2**32, (groups, len(parts))), parts, staked(TWO_PHASES)[:groups])
+        for groups, parts in ((7, (2, 1, 1)), (3, (1,)), (0, (1, 1)), (5, (1, 2, 3, 4, 5, 6, 7, 8, 9)))
+    ]
+    together = restarted_together(streams)
+    assert restarted_together([]) == []
+    for worth, (logs, parts, shares) in zip(together, streams, strict=True):
+        assert np.array_equal(worth, restarted_capital(logs, parts, shares))
 
 
 # --- the bets are fair, alone and restarted, at every prefix ---
@@ -277,5 +298,7 @@ def test_start_needs_references_to_roll_back() -> None:
         Group(0, PART * 1024 + n, {ENTERED: 1, FAILED: 1, start_cell(0, failed=True, silent=0): 1}) for n in range(9)
     ]
     shares = stakes([group.number for group in groups], planned_groups=10, planned_phases=4)
-    assert start_evidence(judging, groups, shares, stratum=0, split=Fraction(1)).crossed
-    assert not concurrent_evidence(judging, groups, shares).crossed
+    alone = start_stream(judging, groups, shares, stratum=0, split=Fraction(1))
+    start, concurrent = read_streams([alone, concurrent_stream(judging, groups, shares)])
+    assert start.crossed
+    assert not concurrent.crossed
