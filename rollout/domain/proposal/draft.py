@@ -34,8 +34,6 @@ class Origin(StrEnum):
     DEFAULT = "default"
     DECLARED = "declared"
     MEASURED = "measured"
-    LEARNED = "learned"
-    """From what the fleet did by itself."""
 
 
 @dataclass(frozen=True, slots=True)
