@@ -386,7 +386,8 @@ class _Play:
             self._judge()
 
     def _judge(self) -> None:
-        kind, why = self.watching.verdict(len(self.waves))
+        # A tail is of the last planned wave: its controls within the wave, treated when their blocks are over.
+        kind, why = self.watching.verdict(min(len(self.waves), len(self.plan.waves)))
         if kind is Kind.FAIL:
             self._ends(Ending.ROLLED_BACK, why)
         elif kind is Kind.HALT and not self.halted:
