@@ -109,7 +109,7 @@ class Stack:
 
     def _start(self, stack: ExitStack) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
-        stack.callback(_locked(self._directory))
+        stack.callback(locked(self._directory))
         bound = bind(self._options.host, self._options.port)
         stack.callback(bound.close)
         self.url = url_of(bound)
@@ -203,7 +203,7 @@ def write_private(file: Path, text: str) -> None:
         os.fsync(descriptor)
 
 
-def _locked(directory: Path) -> Callable[[], None]:
+def locked(directory: Path) -> Callable[[], None]:
     """Take the directory for this process; gives what lets it go. Raises: Misuse("stack.already_running")."""
     descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -32,7 +32,8 @@ PLAIN_WIDTH = 140
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parsed(arguments)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # Also an interrupt: a shell that runs this in the background has it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stopped)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     try:

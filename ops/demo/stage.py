@@ -3,6 +3,7 @@
 Everything outside this process goes when the block is left, also by an error or a signal.
 """
 
+import fcntl
 import secrets
 import shutil
 import threading
@@ -22,7 +23,7 @@ from ops.fleet.fleet import Fleet
 from ops.fleet.plan import ChargerPlan, FleetPlan
 from ops.fleet.programs import FACTORY, image
 from ops.fleet.provisioning import FactoryImage
-from ops.stack import write_private
+from ops.stack import locked, write_private
 from ops.world import PublishedRelease, World, make_world
 from otacore.clock import Clock
 from otacore.errors import Misuse, Unavailable
@@ -73,7 +74,11 @@ class Stage:
 @contextmanager
 def stage(directory: Path, scale: Scale, *, clock: Clock, teller: Teller) -> Iterator[Stage]:
     """Set everything up anew in that directory. Raises: OtaError of any kind."""
-    _empty(directory)
+    with emptied(directory):
+        yield from _set_up(directory, scale, clock=clock, teller=teller)
+
+
+def _set_up(directory: Path, scale: Scale, *, clock: Clock, teller: Teller) -> Iterator[Stage]:
     passphrase = secrets.token_hex(PASSPHRASE_BYTES)
     teller.say(
         "keys are made from keys_template/: 2-of-3 root, targets and firmware, a configuration team, online keys"
@@ -132,15 +137,31 @@ def wait_for(what: str, reached: Callable[[], bool], *, server: RunningServer, c
         moment.wait(LOOK_EVERY_S)
 
 
-def _empty(directory: Path) -> None:
-    """Take the last run away; never a directory that no run made."""
+@contextmanager
+def emptied(directory: Path) -> Iterator[None]:
+    """Take the last run away and hold the directory; never one that no run made, or that one is using.
+
+    The mark stays while everything else goes, so a run that was stopped in the middle of it can be followed by another.
+
+    Raises: Misuse("demo.not_ours" | "demo.already_running" | "stack.already_running").
+    """
     mark = directory / MARK_FILE
-    if directory.exists():
-        if not mark.exists() and any(directory.iterdir()):
-            raise Misuse("demo.not_ours", f"{directory} was not made by the demo: move it away, or choose another")
-        shutil.rmtree(directory)
-    directory.mkdir(parents=True)
-    mark.touch()
+    if directory.exists() and not mark.exists() and any(directory.iterdir()):
+        raise Misuse("demo.not_ours", f"{directory} was not made by the demo: move it away, or choose another")
+    directory.mkdir(parents=True, exist_ok=True)
+    with mark.open("a") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            hint = f"a demo runs on {directory}: stop it with Ctrl-C, or choose another with --dir"
+            raise Misuse("demo.already_running", hint) from error
+        locked(directory)()  # a server that somebody started on what a demo left behind is using it too
+        for entry in directory.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry != mark:
+                entry.unlink()
+        yield
 
 
 def _fleet_plan(directory: Path, scale: Scale, url: str, api: OperatorApi) -> FleetPlan:
