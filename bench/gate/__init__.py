@@ -38,8 +38,12 @@ HARM_FIGURES = {
     "gate_harmed_last_2000": ("2,000", "from the last judged wave on, all dead", 35),
     "gate_harmed_last_10000": ("10,000", "from the last judged wave on, all dead", 45),
     "gate_harmed_last_100000": ("100,000", "from the last judged wave on, all dead", 60),
+    "gate_harmed_tail_200": ("200", "only in the tail, all dead", 12),
+    "gate_harmed_tail_2000": ("2,000", "only in the tail, all dead", 35),
     "gate_harmed_tail_10000": ("10,000", "only in the tail, all dead", 45),
-    "gate_harmed_tail_sessions": ("10,000", "only in the tail, sessions all fail", 160),
+    "gate_harmed_tail_100000": ("100,000", "only in the tail, all dead", 60),
+    "gate_harmed_tail_sessions_10000": ("10,000", "only in the tail, sessions all fail", 160),
+    "gate_harmed_tail_sessions_100000": ("100,000", "only in the tail, sessions all fail", 160),
 }
 
 
