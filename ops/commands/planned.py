@@ -20,7 +20,7 @@ def plan(console: Console, answer: Mapping[str, Any]) -> None:
         table(console, heads, waves)
         ends = "proven" if any(one["makes_claim"] for one in answer["answers"]) else "watched"
         console.print(
-            f"{answer['coming']} chargers, about {answer['hours'] / _H_OF_DAY:.1f} days; a good release gets through "
+            f"{_reached(answer)}, about {answer['hours'] / _H_OF_DAY:.1f} days; a good release gets through "
             f"by itself with {_percent(answer['passes_ppm'])} and ends {ends}",
             highlight=False,
         )
@@ -35,6 +35,15 @@ def plan(console: Console, answer: Mapping[str, Any]) -> None:
     strata = [(one["hardware"], one["site_class"], one["from_version"]) for one in answer["judge"]["strata"]]
     if strata:
         table(console, ("watched apart: hardware", "site class", "from"), strata)
+
+
+def _reached(answer: Mapping[str, Any]) -> str:
+    coming, reached = answer["coming"], answer["outlook"][-1]["opened"]
+    if reached == coming:
+        return f"{coming} chargers"
+    return (
+        f"{reached} of {coming} chargers, and {coming - reached} get nothing (--wave 100% as the last one reaches all)"
+    )
 
 
 def _wave(outlook: Mapping[str, Any], answer: Mapping[str, Any]) -> tuple[object, ...]:

@@ -15,6 +15,7 @@ from rollout.domain.judge.presets import demo_plan
 from rollout.domain.planning import MetricWish, Restarts
 
 _WAVE = re.compile(r"(?P<many>[0-9]{1,7})(?P<percent>%)?(?P<sites>/site)?")
+DEMO_DEADLINE_S, DEMO_HORIZON_S = 20, 10
 DEMO_SETTLE_MS = 1_000
 _METRIC = re.compile(
     r"(?P<name>[a-z0-9-]{1,40})(:(?P<margin>[0-9]{1,2}(\.[0-9]{1,4})?)%)?:(?P<base>[0-9]{1,2}(\.[0-9]{1,4})?)%"
@@ -48,14 +49,14 @@ def add_plan_arguments(parser: ArgumentParser) -> None:
         "--restarts",
         type=_restarts,
         metavar="FAILED/ALL",
-        help="ordinary restarts of these chargers (at least 1000), and how many did not come back in time",
+        help="ordinary restarts, and how many of them did not come back in time; fewer than 1000 keep p0 at 1 %% or more",
     )
     p0.add_argument("--p0-ppm", type=int, help="the bound that such a count gave before, in ppm (10000, not measured)")
     parser.add_argument(
         "--preset", choices=("demo",), help="the demo's judge: seconds instead of hours, margin 30 points"
     )
-    parser.add_argument("--horizon-s", type=int, default=10, help="demo: how long a charger is followed")
-    parser.add_argument("--start-deadline-s", type=int, default=20, help="demo: back and healthy within this time")
+    parser.add_argument("--horizon-s", type=int, help="demo: how long a charger is followed (10)")
+    parser.add_argument("--start-deadline-s", type=int, help="demo: back and healthy within this time (20)")
 
 
 def plan_body(parsed: Namespace) -> dict[str, Any]:
@@ -72,7 +73,9 @@ def plan_body(parsed: Namespace) -> dict[str, Any]:
         "restarts": parsed.restarts,
         "p0_ppm": parsed.p0_ppm,
     }
-    body = {name: value for name, value in given.items() if value not in (None, False, [])}
+    body = {name: value for name, value in given.items() if value is not None and value is not False and value != []}
+    if parsed.preset is None and (parsed.horizon_s is not None or parsed.start_deadline_s is not None):
+        raise Misuse("plan.bad_judge", "--horizon-s and --start-deadline-s belong to --preset demo")
     if parsed.preset == "demo":
         try:
             body["judge"] = to_plain(_demo(parsed))
@@ -82,13 +85,15 @@ def plan_body(parsed: Namespace) -> dict[str, Any]:
 
 
 def _demo(parsed: Namespace) -> JudgePlan:
+    deadline_s = DEMO_DEADLINE_S if parsed.start_deadline_s is None else parsed.start_deadline_s
+    horizon_s = DEMO_HORIZON_S if parsed.horizon_s is None else parsed.horizon_s
     return demo_plan(
         (),
-        start_deadline_ms=parsed.start_deadline_s * 1000,
+        start_deadline_ms=deadline_s * 1000,
         settle_ms=DEMO_SETTLE_MS,
         warm_up_ms=0,
-        horizon_ms=parsed.horizon_s * 1000,
-        silence_ms=parsed.start_deadline_s * 1000,
+        horizon_ms=horizon_s * 1000,
+        silence_ms=deadline_s * 1000,
     )
 
 

@@ -128,7 +128,7 @@ def _reach_of_part(part: Sequence[History], bad: BadRelease) -> Claim:
 def _back(fleet: Sequence[History], bad: BadRelease) -> Claim:
     touched = [charger for charger in fleet if bad.sha256 in charger.ran]
     back = sum(_is_back_without_download(charger, bad) for charger in touched)
-    what = f"of those, back on the release before from the slot where it lay ({bad.version})"
+    what = f"all that ran it, back on the release before from the slot where it lay ({bad.version})"
     return Claim(what, f"{len(touched)}", f"{back}", back == len(touched) > 0)
 
 

@@ -16,7 +16,7 @@ from otacore.wire.release import ReleaseKind
 from rollout.domain.approvals import Action
 from rollout.domain.fleet import Device, DeviceState, Site
 from rollout.domain.machine import Event, step
-from rollout.domain.offer import Charger, Offering, lasting_refusal
+from rollout.domain.offer import Charger, Offering, Refusal, lasting_refusal
 from rollout.domain.people import Principal, Role
 from rollout.domain.planning import Layout, PlanRequest, lay_out
 from rollout.domain.proposal.candidates import NOT_ENROLLED, Candidate, may_work, who_comes
@@ -145,6 +145,10 @@ def _store_plan(tx: Transaction, actor: Principal, rollout_id: str, layout: Layo
     record_act(tx, actor=actor.name, action=Action.PLAN.value, subject=rollout_id, detail=detail, now_ms=now_ms)
 
 
+_NOT_MEANT = (Refusal.NOT_SELECTED, Refusal.WRONG_HARDWARE)
+"""Said before that a charger is not enrolled: it would not get the release if it were."""
+
+
 class _Reading:
     """The fleet as planning reads it: one pass over every charger, since neighbours of any product keep a site up."""
 
@@ -190,7 +194,7 @@ class _Reading:
             heard_ms=heard_ms,
             works=works,
             is_unwell=state is not None and not state.healthy,
-            refusal=NOT_ENROLLED if device.enrolled_at_ms is None else refusal,
+            refusal=NOT_ENROLLED if device.enrolled_at_ms is None and refusal not in _NOT_MEANT else refusal,
         )
 
     def _site(self, device: Device) -> Site:

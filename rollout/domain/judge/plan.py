@@ -60,6 +60,9 @@ class StartRow:
         checks.integer("parts", self.parts, 1, PPM)
 
 
+CONTROL_PPM = 2_000
+
+
 @dataclass(frozen=True, slots=True)
 class StartPlan:
     """The start stream: null pT <= pC + p0, where pC is whatever befalls the block's own controls."""
@@ -72,7 +75,7 @@ class StartPlan:
     """Age from which a control's sign of life counts: when the quickest ordinary restart is back. A control that was
     heard of while the treated charger still restarted says nothing of an outage that began in between."""
     rows: tuple[StartRow, ...]
-    control_ppm: int = 2_000
+    control_ppm: int = CONTROL_PPM
     """Share of controls that the alternatives expect to be silent in the window."""
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ Mixtures of the start and soak streams are those that were measured (docs/adr/00
 """
 
 from rollout.domain.judge.plan import (
+    CONTROL_PPM,
     Bet,
     JudgePlan,
     MetricPlan,
@@ -51,13 +52,18 @@ def production_plan(metrics: tuple[MetricPlan, ...], waves: tuple[WavePlan, ...]
     if all(metric.source is not Source.SILENCE for metric in metrics):
         metrics = (*metrics, silence_metric(warm_up_ms=30 * MINUTE_MS))
     return JudgePlan(
-        start=StartPlan(p0_ppm=p0_ppm, deadline_ms=30 * MINUTE_MS, settle_ms=SETTLE_MS, rows=START_ROWS),
+        start=StartPlan(p0_ppm=p0_ppm, deadline_ms=30 * MINUTE_MS, settle_ms=SETTLE_MS, rows=_beyond(p0_ppm)),
         soak_rows=SOAK_ROWS,
         metrics=metrics,
         horizon_ms=24 * HOUR_MS,
         silence_ms=2 * HOUR_MS,
         waves=waves,
     )
+
+
+def _beyond(p0_ppm: int) -> tuple[StartRow, ...]:
+    """The alternatives that are worse than this p0: where restarts often fail, a bad release must be worse still."""
+    return tuple(row for row in START_ROWS if row.treated_ppm > p0_ppm + CONTROL_PPM)
 
 
 def demo_plan(

@@ -1,13 +1,18 @@
 """A plan in words on a command line."""
 
 from argparse import ArgumentParser
+from io import StringIO
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from ops.commands.planned import plan
 from ops.commands.plans import add_plan_arguments, plan_body
+from otacore.errors import Misuse
 from otacore.wire.codec import from_plain, to_plain
-from rollout.domain.planning import MetricWish, PlanRequest, Restarts
+from rollout.domain.planning import MetricWish, PlanRequest, Restarts, WaveRequest
+from tests.paper_fleet import fleet, planned
 
 
 def _body(*words: str) -> dict[str, Any]:
@@ -56,3 +61,23 @@ def test_what_cannot_be_meant_is_told(words: tuple[str, ...], capsys: pytest.Cap
         _body(*words)
     assert stopped.value.code == 2
     assert words[-2].lstrip("-") in capsys.readouterr().err
+
+
+def test_nought_is_a_wish_too() -> None:
+    """It was dropped without a word: a soak of no time became one of a day."""
+    assert _body("--soak-s", "0", "--most-units", "0", "--p0-ppm", "0") == {"soak_s": 0, "most_units": 0, "p0_ppm": 0}
+
+
+def test_an_option_of_the_demo_is_none_without_it() -> None:
+    """It was dropped without a word."""
+    for option in ("--horizon-s", "--start-deadline-s"):
+        with pytest.raises(Misuse, match="--preset demo"):
+            _body(option, "50")
+
+
+def test_a_plan_that_leaves_chargers_out_says_how_many() -> None:
+    """A plan of 8 chargers was summed up as one of 200."""
+    told = StringIO()
+    layout = planned(PlanRequest(waves=(WaveRequest(chargers=8),)), fleet(200))
+    plan(Console(file=told, width=200), to_plain(layout))
+    assert "8 of 200 chargers, and 192 get nothing" in told.getvalue()

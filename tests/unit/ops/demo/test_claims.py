@@ -128,7 +128,7 @@ def test_a_fleet_that_kept_every_promise_passes() -> None:
         ),
         (
             replace(FLEET[0], boots=FLEET[0].boots[:-1]),
-            "of those, back on the release before from the slot where it lay (1.2.0)",
+            "all that ran it, back on the release before from the slot where it lay (1.2.0)",
         ),
         (replace(FLEET[0], configs=()), "chargers on firmware 1.1.0 and configuration 1.0.0 at the end"),
         (replace(FLEET[0], boots=()), "chargers whose own log tells boots and sessions"),
@@ -144,7 +144,7 @@ def test_a_good_image_that_came_back_in_another_slot_was_downloaded_again() -> N
     """The way back must need no network."""
     *before, last = FLEET[0].boots
     fleet = with_first(replace(FLEET[0], boots=(*before, replace(last, slot="a"))))
-    assert failing(fleet) == ["of those, back on the release before from the slot where it lay (1.2.0)"]
+    assert failing(fleet) == ["all that ran it, back on the release before from the slot where it lay (1.2.0)"]
 
 
 def test_a_bad_release_that_left_its_first_wave_fails() -> None:

@@ -327,3 +327,11 @@ def test_a_proposed_plan_keeps_the_caps() -> None:
         assert judge.soak_cap is not None
         assert judge.soak_cap.first == min(20, max(5, chargers // 20))
         assert len(encode(judge)) < 64_000
+
+
+@pytest.mark.parametrize("p0_ppm", [0, 47_000, 48_000, 100_000, 300_000])
+def test_any_p0_that_may_be_asked_for_has_a_plan(p0_ppm: int) -> None:
+    """Above 4.8 % the server failed: its alternatives of a bad release were better than p0."""
+    layout = planned(PlanRequest(p0_ppm=p0_ppm), fleet(200))
+    assert layout.judge.start.p0_ppm == p0_ppm
+    assert layout.judge.start.rows

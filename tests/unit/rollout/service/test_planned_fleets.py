@@ -3,6 +3,7 @@
 import pytest
 
 from otacore.wire.release import DEFAULT_PACE, ReleaseKind
+from rollout.domain import offer
 from rollout.domain.fleet import Site, Window
 from rollout.domain.planning import Layout, PlanRequest
 from rollout.domain.proposal.candidates import LAST_WORKING, NOT_ENROLLED, NOT_HEARD_OF
@@ -13,11 +14,12 @@ from rollout.service.planning import Creation
 from tests.fakes.rollout_world import ANNA, HARDWARE, PRODUCT, World, release
 
 DAY_MS = 24 * 3_600_000
+EVERYBODY = Selector()
 
 
-def _planned(world: World) -> Layout:
+def _planned(world: World, selector: Selector = EVERYBODY) -> Layout:
     world.catalogue.releases["1.1.0"] = release("1.1.0", pace=DEFAULT_PACE)
-    world.operator.create(ANNA, Creation("r-1", PRODUCT, ReleaseKind.FIRMWARE, "1.1.0", Selector(), Options()))
+    world.operator.create(ANNA, Creation("r-1", PRODUCT, ReleaseKind.FIRMWARE, "1.1.0", selector, Options()))
     return world.operator.plan(ANNA, "r-1", PlanRequest())
 
 
@@ -83,3 +85,14 @@ def test_whoever_is_registered_only_is_named_as_such(consent: tuple[Window, ...]
         world.round()
     (left,) = _planned(world).left_out
     assert (left.reason, left.device_ids) == (NOT_ENROLLED, ("n-1",))
+
+
+def test_a_selector_that_fits_nobody_is_named_and_not_that_they_are_not_enrolled() -> None:
+    """A mistyped selector was answered with the advice to enrol six hundred chargers."""
+    world = World(sites=3, per_site=2)
+    world.operator.register_sites(ANNA, [Site("new", "city")])
+    world.operator.register_chargers(ANNA, [ChargerRow("n-1", "new", PRODUCT, HARDWARE, 50_000)])
+    for _ in range(2):
+        world.round()
+    (left,) = _planned(world, Selector(site_classes=("nowhere",))).left_out
+    assert (left.reason, left.chargers) == (offer.Refusal.NOT_SELECTED, 7)
