@@ -49,7 +49,7 @@ def add_plan_arguments(parser: ArgumentParser) -> None:
         "--restarts",
         type=_restarts,
         metavar="FAILED/ALL",
-        help="ordinary restarts, and how many of them did not come back in time; fewer than 1000 keep p0 at 1 %% or more",
+        help="ordinary restarts, and how many did not come back in time; fewer than 1000 leave p0 at 1 %% or above",
     )
     p0.add_argument("--p0-ppm", type=int, help="the bound that such a count gave before, in ppm (10000, not measured)")
     parser.add_argument(
