@@ -141,9 +141,9 @@ class GatePromises:
                 return
             lease, parts = rows.lease(rollout_id), _parts(rows, rollout_id)
             self._is_counted(rows, rollout_id, parts)
-        if lease is not None and lease.outage is not None:
+        if lease is not None and lease.permits_wait:
             self._world.books.rollouts[rollout_id].outage_ms.append(self._world.engine.now_ms)
-            self._world.books.reach("permits wait for an outage" if lease.permits_wait else "outage of a few")
+            self._world.books.reach("permits wait for an outage")
         if rollout_id in self._world.books.read_in_tick:
             self._has_stopped(rollout, plan, parts)
 

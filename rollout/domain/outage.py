@@ -1,9 +1,10 @@
 """Is the fleet cut off: a common outage must neither look like harm nor let more chargers restart into it.
 
 Pure. It looks at chargers that neither restart nor soak: a sample of those heard of lately. From a fiftieth of them on,
-and three, that are not heard of any more there is an outage: silence that falls due meanwhile says nothing of a release
-and is looked at again. Permits wait from a twentieth on, until the outage is over: a few sites that are down keep
-nobody waiting, and one charger of a small fleet that died meanwhile does not either. Installs in flight go their way.
+and three, that are not heard of any more there is an outage: the rule over the first starts, which has no references,
+leaves out who does not come back meanwhile. From a twentieth on permits wait until it is over, and only then silence
+that falls due says nothing of a release and is looked at again: while chargers get the release, silence counts.
+Installs in flight go their way.
 """
 
 from dataclasses import dataclass

@@ -148,7 +148,7 @@ def entry_after_report(before: Participation, after: Participation, report: Repo
     if outcome is not None:
         # Back after the deadline is too late, whether or not a tick has come in between.
         entry = with_start(entry, outcome if age_ms <= reading.start_deadline_ms else StartOutcome.FAILED)
-    if entry.start is not StartOutcome.HEALTHY or age_ms > reading.soak_ms + reading.silence_ms:
+    if entry.start is not StartOutcome.HEALTHY:
         return entry
     return with_bad(entry, tuple(_bad_metrics(before, after, report, reading)))
 
@@ -166,6 +166,8 @@ def _bad_metrics(before: Participation, after: Participation, report: Report, re
         warm_up_ms = reading.judged.get(event.metric)
         if warm_up_ms is not None and warm_up_ms <= age_ms - event.ago_ms <= reading.soak_ms:
             yield event.metric
+    if age_ms > reading.soak_ms + reading.silence_ms:
+        return  # how it is now says nothing of its soak; what happened within it does, however late it is told
     if reading.in_order and after.stage in _RUNNING_IT and not report.healthy:
         yield UNHEALTHY
     if after.stage is Stage.REVERTED and before.stage is not Stage.REVERTED and not reading.going_back:

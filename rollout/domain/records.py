@@ -413,9 +413,9 @@ class Lease:
     standing: str = ""
     """Why the rollout stands where it stands, and what would move it."""
     outage_since_ms: int | None = None
-    """Since then more of the fleet is not heard of than usual: silence is excused."""
+    """Since then more of the fleet is not heard of than usual: the rule over the first starts leaves them out."""
     permits_wait: bool = False
-    """So many are not heard of that nobody else is to restart."""
+    """So many are not heard of that nobody else is to restart; silence is excused."""
     failures: int = 0
     """Readings in a row that failed since."""
     error: str = ""

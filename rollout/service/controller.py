@@ -35,7 +35,7 @@ from rollout.service.journal import record_act
 from rollout.service.ports import CampaignPublisher, Catalogue, Store, Transaction
 from rollout.service.publishing import Publishing, next_pace_step, refusal_of
 from rollout.service.readings import failed, lease_of, panel_of, read_verdict, renewed
-from rollout.service.snapshot import release_of, require_rollout
+from rollout.service.snapshot import lease_of_rollout, release_of, require_rollout
 from rollout.service.sweep import sweep
 from rollout.service.transact import committed
 
@@ -133,7 +133,7 @@ class ControllerService:
 
         def note(tx: Transaction) -> Step | None:
             rollout = require_rollout(tx, rollout_id)
-            lease = failed(tx.lease(rollout_id), rollout_id, error)
+            lease = failed(lease_of_rollout(tx, rollout_id), rollout_id, error)
             tx.put_lease(lease)
             step = unreadable(rollout, lease.failures, lease.error)
             if step is not None:

@@ -9,6 +9,7 @@ from typing import assert_never
 from rollout.domain.controller import JUDGED
 from rollout.domain.due import is_of_an_earlier_permit, is_too_early, next_due
 from rollout.domain.judge.entry import with_references
+from rollout.domain.outage import Outage
 from rollout.domain.participation import after_soak_deadline, after_start_deadline, heard_since_soak, with_cleanness
 from rollout.domain.records import Cleanness, DueKind, DueRow, Participation, Stage
 from rollout.service.intake import soak_ms_of
@@ -27,7 +28,7 @@ def take_deadlines(tx: Transaction, rollout_id: str, *, now_ms: int) -> int:
     stands = lease is not None and lease.holds(now_ms=now_ms)
     if not stands and require_rollout(tx, rollout_id).state in JUDGED:
         return 0  # nobody looked lately whether the fleet is cut off: the reading of this tick comes first
-    outage = stands and lease is not None and lease.outage_since_ms is not None
+    outage = lease.outage if stands and lease is not None else None
     for row in rows:
         tx.drop_due(rollout_id, row.device_id, row.kind)
         before = tx.participation(rollout_id, row.device_id)
@@ -36,7 +37,7 @@ def take_deadlines(tx: Transaction, rollout_id: str, *, now_ms: int) -> int:
     return len(rows)
 
 
-def _take(tx: Transaction, before: Participation, row: DueRow, now_ms: int, *, outage: bool) -> None:
+def _take(tx: Transaction, before: Participation, row: DueRow, now_ms: int, *, outage: Outage | None) -> None:
     """This deadline, and those after it that have come as well."""
     plan, soak_ms = plan_of(tx, row.rollout_id), soak_ms_of(tx, before)
     if is_of_an_earlier_permit(row, before, plan, soak_ms=soak_ms):
@@ -44,7 +45,8 @@ def _take(tx: Transaction, before: Participation, row: DueRow, now_ms: int, *, o
     come: DueRow | None = row
     while come is not None and come.due_ms <= now_ms:
         state = tx.state(row.device_id)
-        if outage and come.kind is DueKind.SOAK and not heard_since_soak(before, state, soak_ms=soak_ms):
+        waits = outage is not None and outage.permits_wait
+        if waits and come.kind is DueKind.SOAK and not heard_since_soak(before, state, soak_ms=soak_ms):
             # So many others are not heard of either: its silence is looked at again when they have had time to return.
             tx.put_due(replace(come, due_ms=now_ms + plan.silence_ms))
             come = next_due(before, come, plan, soak_ms=soak_ms)
@@ -55,14 +57,14 @@ def _take(tx: Transaction, before: Participation, row: DueRow, now_ms: int, *, o
         tx.put_due(come)
 
 
-def _after(tx: Transaction, before: Participation, row: DueRow, now_ms: int, *, outage: bool) -> Participation:
+def _after(tx: Transaction, before: Participation, row: DueRow, now_ms: int, *, outage: Outage | None) -> Participation:
     state = tx.state(row.device_id)
     match row.kind:
         case DueKind.REFERENCES:
             return _with_references(tx, before, now_ms)
         case DueKind.START:
             read = _with_references(tx, before, now_ms)
-            return after_start_deadline(read, state, tx.permit(before.nonce), now_ms=now_ms, excused=outage)
+            return after_start_deadline(read, state, tx.permit(before.nonce), now_ms=now_ms, excused=outage is not None)
         case DueKind.SOAK:
             soak_ms = soak_ms_of(tx, before)
             return after_soak_deadline(before, state, soak_ms=soak_ms, now_ms=now_ms)

@@ -34,7 +34,15 @@ from rollout.service.draws import ControlDraw
 from rollout.service.grants import Asked, grant_install, put_permit, settle_earlier, take_place
 from rollout.service.messages import opened_request
 from rollout.service.ports import Catalogue, LocalStops, PermitSigner, RepositoryFacts, Store, Transaction
-from rollout.service.snapshot import charger_of, closed_releases, offering_of, plan_of, release_of, require_device
+from rollout.service.snapshot import (
+    charger_of,
+    closed_releases,
+    lease_of_rollout,
+    offering_of,
+    plan_of,
+    release_of,
+    require_device,
+)
 from rollout.service.transact import committed
 from rollout.service.view import FleetView
 
@@ -138,7 +146,7 @@ class PermitService:
         before = tx.participation(rollout.rollout_id, device_id)
         if before is not None and before.stage not in MAY_ASK_AGAIN:
             return Refusal.DONE_HERE
-        lease = tx.lease(rollout.rollout_id)
+        lease = lease_of_rollout(tx, rollout.rollout_id)
         if lease is None or not lease.holds(now_ms=asked.now_ms):
             return PermitRefusal.NOT_WATCHED
         if lease.permits_wait:

@@ -31,7 +31,15 @@ from rollout.domain.records import (
 from rollout.domain.why import Explanation, explained
 from rollout.service.permit import ALIVE_POLLS
 from rollout.service.ports import Catalogue, RepositoryFacts, Store, Transaction
-from rollout.service.snapshot import charger_of, mates_of, offering_of, release_of, require_device, require_rollout
+from rollout.service.snapshot import (
+    charger_of,
+    lease_of_rollout,
+    mates_of,
+    offering_of,
+    release_of,
+    require_device,
+    require_rollout,
+)
 
 MAX_PAGE = 1000
 HAS_NOT_ASKED = "has_not_asked"
@@ -118,7 +126,7 @@ class ShowService:
             verdicts = tx.verdicts(rollout_id)
             waves = tuple(WaveProgress(wave, tally(wave, counters)) for wave in tx.waves(rollout_id))
             good, bad = sum(one.tally.good for one in waves), sum(one.tally.bad for one in waves)
-            lease = tx.lease(rollout_id)
+            lease = lease_of_rollout(tx, rollout_id)
             return Progress(
                 rollout=rollout,
                 release=release_of(tx, rollout),

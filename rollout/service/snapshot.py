@@ -8,7 +8,7 @@ from rollout.domain.fleet import Device, Site
 from rollout.domain.judge.plan import JudgePlan
 from rollout.domain.offer import UNDECIDED, Charger, Offering, Work
 from rollout.domain.place import Mate
-from rollout.domain.records import Duty, Participation, Release, Rollout
+from rollout.domain.records import Duty, Lease, Participation, Release, Rollout
 from rollout.service.ports import RepositoryFacts, Transaction
 
 
@@ -34,6 +34,14 @@ def site_of(tx: Transaction, device: Device) -> Site:
     if site is None:
         raise Broken("site.missing", f"charger {device.device_id} stands on site {device.site_id}, which is gone")
     return site
+
+
+def lease_of_rollout(tx: Transaction, rollout_id: str) -> Lease | None:
+    """The lease; one that cannot be read is none: the gate is closed, and the next reading writes it anew."""
+    try:
+        return tx.lease(rollout_id)
+    except Broken:
+        return None
 
 
 def release_of(tx: Transaction, rollout: Rollout) -> Release:

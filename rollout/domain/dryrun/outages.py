@@ -73,7 +73,7 @@ class CutOff:
     def silence_age(self, site: int, entered_min: float) -> float:
         """Age at which a charger that is cut off counts as silent; what the outage rule knows of is excused."""
         due = max(self.begins, entered_min) + self._silence
-        if self._found or not self._sites.cut[site] or due > self.ends:
+        if (self._found and self._found.permits_wait) or not self._sites.cut[site] or due > self.ends:
             return NEVER
         return due - entered_min
 

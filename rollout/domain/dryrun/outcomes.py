@@ -129,8 +129,11 @@ class Drawn:
         self._start_times = rng.gamma(1.0, 1.0, (rollouts, sites)) if world.icc else None
         share = world.outage.share if world.outage is not None and of.outage_min is not None else 0.0
         self._cut = rng.random((rollouts, sites)) < share if share else None
-        self._unnoticed = None if self._cut is None else self._cut & ~self._noticed(self._cut)
+        found = [] if self._cut is None else [found_by_panel(of.fleet, one, rng) for one in self._cut]
+        self._unnoticed = self._cut_unless([one is not None for one in found])
         """Sites that are cut off while the outage rule finds nothing."""
+        self._going_on = self._cut_unless([one is not None and one.permits_wait for one in found])
+        """The same while permits go on."""
         self._metric_shares: dict[int, Floats] = {}
 
     def starts(self) -> tuple[Pairs, Pairs]:
@@ -143,7 +146,9 @@ class Drawn:
         # A charger that is cut off from its return to its deadline counts as not back.
         late = of.covered(FIRST_BACK_MIN, of.script.plan.start.deadline_ms / MINUTE_MS - POLL_MIN)
         excuses = world.outage is not None and world.outage.excuses_starts
-        return self._with_cut(pairs, late), self._with_cut(pairs, late, excuses=excuses)
+        return self._with_cut(pairs, late, self._cut), self._with_cut(
+            pairs, late, self._unnoticed if excuses else self._cut
+        )
 
     def references(self) -> Pairs:
         """References that were silent, of those that have any."""
@@ -174,7 +179,9 @@ class Drawn:
         outage = of.world.outage
         if outage is None or not outage.fails_sessions or of.outage_min is None:
             return pairs
-        return self._with_cut(pairs, self._soaks_within(of.outage_min), excuses=outage.excuses_events)
+        return self._with_cut(
+            pairs, self._soaks_within(of.outage_min), self._going_on if outage.excuses_events else self._cut
+        )
 
     def silence(self) -> Pairs:
         """Chargers that fell silent; what falls due while the outage rule holds is excused."""
@@ -185,7 +192,7 @@ class Drawn:
             return pairs
         if outage.hours * HOUR_MIN <= of.script.plan.silence_ms / MINUTE_MS:
             return pairs
-        return self._with_cut(pairs, self._soaks_within(of.outage_min), excuses=True)
+        return self._with_cut(pairs, self._soaks_within(of.outage_min), self._going_on)
 
     def unhealthy(self) -> Pairs:
         """Chargers that called themselves unhealthy."""
@@ -241,17 +248,16 @@ class Drawn:
         )
         return Pairs(rollout, entry, np.ones(len(rollout), dtype=np.int64))
 
-    def _noticed(self, cut: Flags) -> Flags:
-        found = [found_by_panel(self._of.fleet, one, self._rng) is not None for one in cut]
-        return np.array(found, dtype=np.bool_)[:, None]
+    def _cut_unless(self, excused: Sequence[bool]) -> Flags | None:
+        return None if self._cut is None else self._cut & ~np.array(excused, dtype=np.bool_)[:, None]
 
     def _soaks_within(self, outage_min: tuple[float, float]) -> Flags:
         at, horizon = self._of.schedule.at_min, self._of.script.plan.horizon_ms / MINUTE_MS
         return np.asarray((at < outage_min[1]) & (at + horizon > outage_min[0]))
 
-    def _with_cut(self, pairs: Pairs, hit: Flags, *, excuses: bool = False) -> Pairs:
-        """The pairs, and every entry among `hit` whose site is cut off; `excuses`: unless the outage rule found it."""
-        where, sites = np.flatnonzero(hit), self._unnoticed if excuses else self._cut
+    def _with_cut(self, pairs: Pairs, hit: Flags, sites: Flags | None) -> Pairs:
+        """The pairs, and every entry among `hit` whose site is one of `sites` [rollout, site]."""
+        where = np.flatnonzero(hit)
         if sites is None or not len(where):
             return pairs
         rollout, index = np.nonzero(sites[:, self._of.site[where]])

@@ -273,10 +273,19 @@ def test_an_event_counts_as_bad_from_the_warm_up_to_the_end_of_the_soak() -> Non
         (60, 61 - WARM_UP_MS, ()),
         (SOAK_MS + SILENCE_MS, SILENCE_MS, ("h7",)),
         (SOAK_MS + SILENCE_MS, SILENCE_MS - 1, ()),
-        (SOAK_MS + SILENCE_MS + 1, 500, ()),
+        (SOAK_MS + SILENCE_MS + 1, SILENCE_MS, ()),
     ):
         assert _entry_after(_told(ago_ms), Stage.CONFIRMED, age_ms=age_ms, entry=STARTED).bad == bad
     assert _entry_after(_told(0, "h99"), Stage.CONFIRMED, age_ms=60, entry=STARTED).bad == ()
+
+
+def test_what_went_wrong_within_the_soak_counts_however_late_it_is_told() -> None:
+    """A charger that an outage had cut off told its failures honestly afterwards, and counted as good."""
+    age_ms = SOAK_MS + 10 * DEADLINE_MS + 1_000_000
+    late = _entry_after(_told(age_ms - WARM_UP_MS), Stage.CONFIRMED, age_ms=age_ms, entry=STARTED)
+    assert late.bad == ("h7",)
+    ill = _report(Fact.STATE, NEW, healthy=False)
+    assert _entry_after(ill, Stage.CONFIRMED, age_ms=age_ms, entry=STARTED).bad == ()
 
 
 def test_the_first_report_after_the_start_tells_events_as_well() -> None:

@@ -16,7 +16,7 @@ from rollout.domain.judge.plan import CapPlan, JudgePlan, SoakCapPlan
 from rollout.domain.judge.presets import HOUR_MS
 from rollout.domain.permit import PermitRefusal
 from rollout.domain.planning import WaveRequest
-from rollout.domain.records import LEASE_MS, Options, Selector, Stage, State
+from rollout.domain.records import LEASE_MS, Lease, Options, Selector, Stage, State
 from tests.fakes.rollout_world import ANNA, PaperCharger, World, digest_of, judge_draft
 
 NEW = "1.1.0"
@@ -186,6 +186,27 @@ def test_a_judge_that_cannot_read_its_facts_holds_the_rollout_and_asks(monkeypat
     for _ in range(5):
         world.round()
     assert len(_ran(world)) == before
+
+
+def test_a_lease_that_cannot_be_read_is_shown_closes_the_gate_and_is_written_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every reading failed for ever, nobody was asked, and nobody could even look at the rollout."""
+    world = _world()
+    world.start(NEW, waves=(CANARIES, REST), judge=_judge())
+    whole, write = MemoryTransaction.lease, MemoryTransaction.put_lease
+
+    def damaged(_tx: MemoryTransaction, rollout_id: str) -> object:
+        raise Broken("store.row_unreadable", f"lease of {rollout_id} cannot be read")
+
+    def mended(tx: MemoryTransaction, lease: Lease) -> None:
+        write(tx, lease)
+        monkeypatch.setattr(MemoryTransaction, "lease", whole)
+
+    monkeypatch.setattr(MemoryTransaction, "lease", damaged)
+    assert world.show.show(ROLLOUT).read_at_ms is None
+    monkeypatch.setattr(MemoryTransaction, "put_lease", mended)
+    world.rounds_until(lambda: bool(_ran(world)), at_most=40)
 
 
 def test_controls_are_of_the_kind_that_the_wave_means() -> None:

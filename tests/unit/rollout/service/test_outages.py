@@ -36,9 +36,12 @@ def _store(state: State = State.RUNNING) -> MemoryStore:
     return store
 
 
-def _take(store: MemoryStore, *, now_ms: int, outage: bool = False, read_at_ms: int | None = None) -> Participation:
+def _take(
+    store: MemoryStore, *, now_ms: int, outage: bool = False, permits_wait: bool = True, read_at_ms: int | None = None
+) -> Participation:
     with store.transaction() as tx:
-        tx.put_lease(Lease("r-1", read_at_ms or now_ms, outage_since_ms=now_ms - 1 if outage else None))
+        since_ms = now_ms - 1 if outage else None
+        tx.put_lease(Lease("r-1", read_at_ms or now_ms, outage_since_ms=since_ms, permits_wait=outage and permits_wait))
     with store.transaction() as tx:
         take_deadlines(tx, "r-1", now_ms=now_ms)
     with store.reading() as tx:
@@ -59,6 +62,11 @@ def test_who_is_silent_while_the_fleet_is_cut_off_is_looked_at_again_afterwards(
     assert over.stage is Stage.SILENT
     assert over.entry is not None
     assert over.entry.bad == (SILENCE,)
+
+
+def test_silence_counts_while_permits_go_on() -> None:
+    """A release that killed chargers in their soak was let go on while four others of 240 had no power."""
+    assert _take(_store(), now_ms=DUE_MS, outage=True, permits_wait=False).stage is Stage.SILENT
 
 
 def test_no_deadline_is_taken_before_it_is_known_whether_the_fleet_is_cut_off() -> None:
