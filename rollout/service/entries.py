@@ -1,7 +1,9 @@
 """The entry that a permit makes in the streams over everybody: its group, its stratum, its references."""
 
+from dataclasses import replace
+
 from rollout.domain.judge.entry import Entry, asked_again, entered
-from rollout.domain.judge.groups import group_number, part_of_phase
+from rollout.domain.judge.groups import group_number, part_of_phase, phase_of
 from rollout.domain.judge.plan import JudgePlan
 from rollout.domain.offer import Charger, stratum_in
 from rollout.domain.participation import in_stratum
@@ -23,10 +25,16 @@ def make_entry(
     before: Participation | None,
     now_ms: int,
 ) -> Entry:
-    """Once per (rollout, charger): whoever asks again keeps group and references."""
-    if before is not None and before.entry is not None:
-        return asked_again(before.entry)
+    """Once per (rollout, charger): whoever asks again keeps group and references.
+
+    A group of before a person's resume is read by nobody any more: whoever starts after it only then gets a new one.
+    """
     part = part_of_phase(rollout.phase, since_ms=rollout.phase_since_ms, now_ms=now_ms, horizon_ms=plan.horizon_ms)
+    if before is not None and before.entry is not None:
+        known = asked_again(before.entry)
+        if known.start is not None or phase_of(known.group) >= rollout.watched_from:
+            return known
+        return replace(known, group=group_number(part, _next_index(tx, rollout, part)))
     return entered(
         group=group_number(part, _next_index(tx, rollout, part)),
         stratum=stratum_in(plan, charger, rollout.kind),

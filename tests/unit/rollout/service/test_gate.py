@@ -9,15 +9,18 @@ from dataclasses import replace
 import pytest
 
 from otacore.errors import Broken
+from otacore.wire.device_api import Answer
 from otacore.wire.report import Fact, HealthEvent
 from rollout.adapters.memory_rows.transaction import MemoryTransaction
 from rollout.domain.judge.facts import Block
+from rollout.domain.judge.groups import phase_of
 from rollout.domain.judge.plan import CapPlan, JudgePlan, SoakCapPlan
 from rollout.domain.judge.presets import HOUR_MS
 from rollout.domain.permit import PermitRefusal
 from rollout.domain.planning import WaveRequest
 from rollout.domain.records import LEASE_MS, Lease, Options, Selector, Stage, State
-from tests.fakes.rollout_world import ANNA, PaperCharger, World, digest_of, judge_draft
+from rollout.service.acts import AwaitingApproval
+from tests.fakes.rollout_world import ANNA, BERT, PaperCharger, World, digest_of, judge_draft
 
 NEW = "1.1.0"
 ROLLOUT = "r-1-1-0"
@@ -207,6 +210,29 @@ def test_a_lease_that_cannot_be_read_is_shown_closes_the_gate_and_is_written_ane
     assert world.show.show(ROLLOUT).read_at_ms is None
     monkeypatch.setattr(MemoryTransaction, "put_lease", mended)
     world.rounds_until(lambda: bool(_ran(world)), at_most=40)
+
+
+def test_who_asks_again_after_a_resume_is_watched_from_there_on() -> None:
+    """A charger that had no start before a halt kept its old group, which nobody read after the resume: 45 reverted."""
+    world = _world()
+    world.start(NEW, waves=(CANARIES, REST), judge=_judge())
+    world.controller.tick()
+    world.view.catch_up()
+    one = next(charger for charger in world.chargers.values() if charger.poll().answer is Answer.INSTALL)
+    assert one.ask(one.request(ROLLOUT, NEW, world.rollout(ROLLOUT).epoch)).permit is not None
+    world.operator.halt(ANNA, ROLLOUT, reason="a look")
+    asked = world.operator.resume(ANNA, ROLLOUT, reason="looked")
+    if isinstance(asked, AwaitingApproval):
+        world.operator.approve(BERT, asked.approval.approval_id)
+    world.clock.advance(1_000)
+    world.controller.tick()
+    rollout = world.rollout(ROLLOUT)
+    assert rollout.watched_from > 0
+    assert one.ask(one.request(ROLLOUT, NEW, rollout.epoch)).permit is not None
+    part = world.part(ROLLOUT, one.device_id)
+    assert part is not None
+    assert part.entry is not None
+    assert phase_of(part.entry.group) >= rollout.watched_from
 
 
 def test_controls_are_of_the_kind_that_the_wave_means() -> None:
