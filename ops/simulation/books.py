@@ -115,7 +115,7 @@ class RolloutBook:
     """Chargers in the order of their first install permit, until it was first halted or taken back."""
     was_stopped: bool = False
     outage_ms: list[int] = field(default_factory=list)
-    """When a tick left it with an outage."""
+    """When a tick left it with permits waiting for an outage to end."""
     held_by_person: bool = False
     """Its last pause or halt was a person's, who needs no question to know about it."""
 

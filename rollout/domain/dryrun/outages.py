@@ -40,7 +40,7 @@ class CutOff:
         if self._outage is None:
             return False
         self.begins, self.ends = when_min, when_min + self._outage.hours * HOUR_MIN
-        return self._found is not None and self._found.permits_wait
+        return self._permits_wait
 
     def told(self, site: int, entered_min: float, age_min: float, *, dead: bool) -> tuple[float, bool]:
         """When the end of a start is known, and whether it counts as failed: a report may come after the deadline."""
@@ -73,23 +73,24 @@ class CutOff:
     def silence_age(self, site: int, entered_min: float) -> float:
         """Age at which a charger that is cut off counts as silent; what the outage rule knows of is excused."""
         due = max(self.begins, entered_min) + self._silence
-        if (self._found and self._found.permits_wait) or not self._sites.cut[site] or due > self.ends:
+        if self._permits_wait or not self._sites.cut[site] or due > self.ends:
             return NEVER
         return due - entered_min
 
     def excuses_event(self, site: int, at_min: float) -> bool:
         """Whether the guard leaves an event of then out."""
         excuses = self._outage is not None and self._outage.excuses_events
-        return self._excused(site) and excuses and self.begins <= at_min < self.ends
+        return self._permits_wait and bool(self._sites.cut[site]) and excuses and self.begins <= at_min < self.ends
 
     def excuses_start(self, site: int, now_min: float) -> bool:
         """Whether the rule over the first starts leaves one out that is found failed now."""
         excuses = self._outage is not None and self._outage.excuses_starts
         held = self.begins <= now_min <= self.ends + POLL_MIN
-        return self._excused(site) and excuses and held
+        return self._found is not None and bool(self._sites.cut[site]) and excuses and held
 
-    def _excused(self, site: int) -> bool:
-        return self._found is not None and bool(self._sites.cut[site])
+    @property
+    def _permits_wait(self) -> bool:
+        return self._found is not None and self._found.permits_wait
 
     def _age_within(self, entered_min: float) -> float:
         if self.ends < self.begins:

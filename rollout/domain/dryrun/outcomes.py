@@ -146,9 +146,8 @@ class Drawn:
         # A charger that is cut off from its return to its deadline counts as not back.
         late = of.covered(FIRST_BACK_MIN, of.script.plan.start.deadline_ms / MINUTE_MS - POLL_MIN)
         excuses = world.outage is not None and world.outage.excuses_starts
-        return self._with_cut(pairs, late, self._cut), self._with_cut(
-            pairs, late, self._unnoticed if excuses else self._cut
-        )
+        counted = self._unnoticed if excuses else self._cut
+        return self._with_cut(pairs, late, self._cut), self._with_cut(pairs, late, counted)
 
     def references(self) -> Pairs:
         """References that were silent, of those that have any."""

@@ -51,7 +51,7 @@ class Outage:
     fails_sessions: bool = False
     """Whether a charger that is cut off fails every metric meanwhile."""
     excuses_events: bool = False
-    """Whether the guard leaves such events out in an outage that the rule finds, as it does with silence."""
+    """Whether the guard leaves such events out while permits wait for its end, as it does with silence."""
     excuses_starts: bool = True
     """Whether the rule over the first starts leaves out those whose deadline passes in an outage that is found."""
 
